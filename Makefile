@@ -1,0 +1,53 @@
+# Everything runs in .venv, which the first target makes. Needed beforehand: Python 3.11 or later with pip, and make.
+PYTHON ?= python3
+AIRFLOW ?= 3.3.2
+UV := .tools/bin/uv
+BIN := .venv/bin
+# A development environment's own settings must not reach into ours, in either direction.
+unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.PHONY: help install lint types unit test demo bench build clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+# --target works without venv, and where the system's Python is "externally managed".
+$(UV):
+	@echo "Installing uv into .tools"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv
+
+.venv/installed-$(AIRFLOW): pyproject.toml $(UV)
+	@echo "Installing Airflow $(AIRFLOW) and this provider into .venv"
+	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) .venv
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
+	    --group test --group lint --group bench
+	@touch $@
+
+install: .venv/installed-$(AIRFLOW)  ## Make the development environment
+
+lint: install  ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install  ## Strict types
+	$(BIN)/mypy
+
+unit: install  ## Unit tests with branch coverage
+	$(BIN)/pytest -m "not integration" --cov --cov-report=term
+
+test: lint types unit  ## Everything that a change must pass, a real Airflow included
+	$(BIN)/pytest -m integration
+
+demo: install  ## Sandbox, private Airflow, both example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
+	@$(BIN)/python -m demo
+
+bench: install  ## Speed, side by side with named peers
+	$(BIN)/python -m benchmarks.warm_token
+
+build: install  ## Wheel and source distribution
+	$(BIN)/python -m build --installer uv
+
+clean:  ## Remove what make made
+	rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -1,0 +1,113 @@
+"""The errors as Airflow sees them: those that no retry can cure end the task at once.
+
+Each is its namesake of :mod:`airflow_provider_atlas.oauth.errors`, with Atlas's status, error and description, and an
+``AirflowFailException`` too, so that Airflow does not spend retries, and a task's slot, on them. The others need no
+Airflow in them and are handed through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_atlas.oauth import errors
+from airflow_provider_atlas.oauth.errors import (
+    AtlasError,
+    AtlasUnreachable,
+    RateLimited,
+    ServerError,
+    ServiceUnavailable,
+    TokenLimitReached,
+    UnexpectedAnswer,
+)
+
+
+class InvalidConnection(errors.InvalidConnection, AirflowFailException):
+    __doc__ = errors.InvalidConnection.__doc__
+
+
+class InvalidRequest(errors.InvalidRequest, AirflowFailException):
+    __doc__ = errors.InvalidRequest.__doc__
+
+
+class UnsupportedGrantType(errors.UnsupportedGrantType, AirflowFailException):
+    __doc__ = errors.UnsupportedGrantType.__doc__
+
+
+class InvalidGrant(errors.InvalidGrant, AirflowFailException):
+    __doc__ = errors.InvalidGrant.__doc__
+
+
+class InvalidClient(errors.InvalidClient, AirflowFailException):
+    __doc__ = errors.InvalidClient.__doc__
+
+
+class AccessDenied(errors.AccessDenied, AirflowFailException):
+    __doc__ = errors.AccessDenied.__doc__
+
+
+class CertificateRefused(errors.CertificateRefused, AirflowFailException):
+    __doc__ = errors.CertificateRefused.__doc__
+
+
+class TokenExpired(errors.TokenExpired, AirflowFailException):
+    __doc__ = errors.TokenExpired.__doc__
+
+
+class InvalidSealedToken(errors.InvalidSealedToken, AirflowFailException):
+    __doc__ = errors.InvalidSealedToken.__doc__
+
+
+__all__ = [
+    "AccessDenied",
+    "AtlasError",
+    "AtlasUnreachable",
+    "CertificateRefused",
+    "InvalidClient",
+    "InvalidConnection",
+    "InvalidGrant",
+    "InvalidRequest",
+    "InvalidSealedToken",
+    "RateLimited",
+    "ServerError",
+    "ServiceUnavailable",
+    "TokenExpired",
+    "TokenLimitReached",
+    "UnexpectedAnswer",
+    "UnsupportedGrantType",
+    "airflow_errors",
+]
+
+_FINAL: dict[type[AtlasError], type[AtlasError]] = {
+    kind.__mro__[1]: kind
+    for kind in (
+        AccessDenied,
+        CertificateRefused,
+        InvalidClient,
+        InvalidConnection,
+        InvalidGrant,
+        InvalidRequest,
+        InvalidSealedToken,
+        TokenExpired,
+        UnsupportedGrantType,
+    )
+}
+
+
+@contextmanager
+def airflow_errors() -> Iterator[None]:
+    """Raise what Airflow must not retry as its own kind; also a decorator."""
+    twin: AtlasError | None = None
+    try:
+        yield
+    except AtlasError as error:
+        kind = _FINAL.get(type(error))
+        if kind is None:
+            raise
+        twin = kind(*error.args)
+        twin.__dict__.update(error.__dict__)
+        twin.__traceback__ = error.__traceback__
+    if twin is not None:
+        raise twin

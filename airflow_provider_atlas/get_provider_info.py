@@ -1,0 +1,100 @@
+"""What Airflow reads about this provider, and the one place where its connection form and options are written down.
+
+Airflow 3.2 and later build the form from this dictionary alone; 2.11 to 3.1 ask the hook, which answers from it too.
+Loaded by every ``airflow`` command: nothing is imported here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+CONNECTION_TYPE = "mongodbatlas"
+HOOK_NAME = "MongoDB Atlas service account"
+
+#: Fields of the connection's extra: label, what is behind the label, JSON schema.
+#: None has a default here: the form would save it, and the deployment's own ([atlas] in airflow.cfg) could not apply.
+#: None but ``proxies`` has a name that Airflow takes for a secret's (``token``, ``secret``, ...) and shows as ***.
+CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
+    "cache_scope": {
+        "label": "Token scope",
+        "description": "Who shares a token: the hooks of one task (task, the default) or the whole deployment.",
+        "schema": {"type": ["string", "null"], "enum": ["task", "deployment"]},
+    },
+    "api_version": {
+        "label": "API version",
+        "description": "Date of the Administration API version, 2025-03-12 if empty.",
+        "schema": {"type": ["string", "null"], "format": "date"},
+    },
+    "timeout": {
+        "label": "Time-out",
+        "description": "Seconds that one request may take to connect, and again to answer; 30 if empty.",
+        "schema": {"type": ["integer", "null"], "minimum": 1},
+    },
+    "max_wait": {
+        "label": "Longest wait",
+        "description": "Seconds that a call may wait for Atlas's rate limit in all, 300 if empty; 0 never waits.",
+        "schema": {"type": ["integer", "null"], "minimum": 0},
+    },
+    "ca_bundle": {
+        "label": "CA bundle",
+        "description": "Path of a file of CA certificates on every machine that talks to Atlas.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "proxies": {
+        "label": "Proxies",
+        "description": 'As requests takes them: {"https": "http://proxy.example:3128"}.',
+        "schema": {"type": ["string", "object", "null"], "format": "json"},
+    },
+}
+
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["port", "schema"],
+    "relabeling": {"login": "Client ID", "password": "Client secret", "host": "Atlas URL"},
+    "placeholders": {
+        "login": "mdb_sa_id_...",
+        "password": "mdb_sa_sk_...",
+        "host": "https://cloud.mongodb.com",
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Entry point ``apache_airflow_provider``; the form is Airflow's ``provider_info.schema.json``."""
+    name = "MongoDB Atlas service accounts"
+    package = "airflow_provider_atlas"
+    return {
+        "package-name": "airflow-provider-atlas",
+        "name": name,
+        "description": "Access tokens of MongoDB Atlas service accounts: generated, shared, sealed, rotated, revoked.",
+        "hooks": [{"integration-name": name, "python-modules": [f"{package}.hooks.service_account"]}],
+        "operators": [{"integration-name": name, "python-modules": [f"{package}.operators.token"]}],
+        "connection-types": [
+            {
+                "connection-type": CONNECTION_TYPE,
+                "hook-class-name": f"{package}.hooks.service_account.AtlasServiceAccountHook",
+                "hook-name": HOOK_NAME,
+                "conn-fields": CONNECTION_FIELDS,
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+            }
+        ],
+        "config": {
+            "atlas": {
+                "description": "Defaults for all connections to MongoDB Atlas that do not say otherwise themselves.",
+                "options": {
+                    "cache_scope": _option("Who shares a token: task or deployment.", "string", "task"),
+                    "timeout": _option("Seconds that one request may take to connect, and to answer.", "float", "30"),
+                    "max_wait": _option("Seconds that a call may wait for Atlas in all; 0 never waits.", "float", "300"),
+                },
+            }
+        },
+    }
+
+
+def _option(description: str, kind: str, default: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "type": kind,
+        "default": default,
+        "example": None,
+        "version_added": "0.1.0",
+    }

@@ -1,0 +1,254 @@
+"""The hook: an Airflow connection in, access tokens out.
+
+It composes what knows nothing of Airflow (the token protocol in ``oauth``, the places of a token in ``cache``) with
+Airflow's connections, tasks and log masking. ``requests`` and ``cryptography`` are loaded on first use, since DAG files
+that import this module are parsed again and again.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_atlas.cache import sealing, task
+from airflow_provider_atlas.cache.memory import Renewal, TokenCache, renewal
+from airflow_provider_atlas.exceptions import airflow_errors
+from airflow_provider_atlas.get_provider_info import (
+    CONNECTION_FIELDS,
+    CONNECTION_TYPE,
+    HOOK_NAME,
+    UI_FIELD_BEHAVIOUR,
+)
+from airflow_provider_atlas.hooks.settings import Settings
+from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, TokenExpired
+from airflow_provider_atlas.oauth.patience import patiently
+from airflow_provider_atlas.oauth.token import AccessToken, fingerprint
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_atlas.oauth.client import TokenClient
+    from airflow_provider_atlas.oauth.transport import Transport
+
+#: The API server runs the Test button without a limit of its own: two requests, each to connect and to answer.
+TEST_TIMEOUT = 2.5
+
+
+class AtlasServiceAccountHook(BaseHook):
+    """
+    Access tokens of a MongoDB Atlas service account.
+
+    Either a stored connection of type ``mongodbatlas``, or credentials, from which the hook builds a connection itself.
+
+    .. code-block:: python
+
+        hook = AtlasServiceAccountHook("atlas_default")
+        token = hook.get_token()  # one request per task, however many hooks and threads ask
+
+    As a context manager it gives a hook with a token of its own, which no other hook shares and which is revoked on the
+    way out.
+
+    :param atlas_conn_id: id of the connection.
+    :param client_id: client id, instead of a stored connection.
+    :param client_secret: client secret, instead of a stored connection.
+    :param base_url: Atlas URL with these credentials, ``https://cloud.mongodb.com`` if left out.
+    :param cache_scope: ``task`` or ``deployment``, instead of the connection's.
+    :param max_wait: seconds that a call may wait for Atlas in all, instead of the connection's; 0 raises at once.
+    :param token: a sealed token that another task generated. The hook then mints none, and ends in
+        :class:`~airflow_provider_atlas.exceptions.TokenExpired` when that one does.
+    :raises AtlasError: all methods raise the types of :mod:`airflow_provider_atlas.exceptions`.
+    """
+
+    conn_name_attr = "atlas_conn_id"
+    default_conn_name = "atlas_default"
+    conn_type = CONNECTION_TYPE
+    hook_name = HOOK_NAME
+
+    def __init__(
+        self,
+        atlas_conn_id: str = default_conn_name,
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        base_url: str | None = None,
+        cache_scope: str | None = None,
+        max_wait: float | None = None,
+        token: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.atlas_conn_id = atlas_conn_id
+        self._credentials = (client_id, client_secret, base_url)
+        self._cache_scope = cache_scope
+        self._max_wait = max_wait
+        self._handed_over = token
+        # A hook made inside a task belongs to it; one made at the top of a DAG file serves whichever task is running.
+        self._task = task.current()
+        self._cache: TokenCache | None = None
+        self._own = threading.local()
+        self._minted: list[AccessToken] | None = None  # kept where this hook alone has to revoke them
+
+    @staticmethod
+    def build_connection(
+        *,
+        client_id: str,
+        client_secret: str,
+        conn_id: str = default_conn_name,
+        base_url: str | None = None,
+    ) -> Connection:
+        """
+        Build the Airflow connection that stands for a service account.
+
+        :param client_id: starts with ``mdb_sa_id_``.
+        :param client_secret: starts with ``mdb_sa_sk_``; Airflow masks it in logs from here on.
+        :param conn_id: id of the connection; nothing is stored under it.
+        :param base_url: ``https://cloud.mongodb.com`` if left out.
+        """
+        from airflow.providers.common.compat.sdk import Connection
+
+        mask_secret(client_secret)
+        return Connection(
+            conn_id=conn_id, conn_type=CONNECTION_TYPE, login=client_id, password=client_secret, host=base_url
+        )
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """The form's labels for Airflow 2.11 to 3.1, from :mod:`airflow_provider_atlas.get_provider_info`."""
+        return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """The form's further fields for Airflow 2.11 to 3.1, from :mod:`airflow_provider_atlas.get_provider_info`."""
+        from airflow_provider_atlas.hooks.form import widgets
+
+        return widgets(CONNECTION_FIELDS)
+
+    @cached_property
+    @airflow_errors()
+    def settings(self) -> Settings:
+        """The connection, read once and checked."""
+        client_id, client_secret, base_url = self._credentials
+        if client_id is None and client_secret is None and base_url is None:
+            conn = self.get_connection(self.atlas_conn_id)
+        else:
+            conn = self.build_connection(
+                client_id=client_id or "",
+                client_secret=client_secret or "",
+                conn_id=self.atlas_conn_id,
+                base_url=base_url,
+            )
+        return Settings.from_connection(conn, cache_scope=self._cache_scope, max_wait=self._max_wait)
+
+    def get_token(self) -> AccessToken:
+        """A token that is good for some minutes at least, or for as long as Atlas lets this hook have one."""
+        cache = self._cache
+        return (self._find_cache() if cache is None else cache).get(self._fetch)
+
+    @airflow_errors()
+    def generate_token(self) -> AccessToken:
+        """A new token, which no cache knows and which is the caller's to revoke."""
+        return self._generate(self.settings.max_wait)
+
+    @airflow_errors()
+    def revoke_token(self, token: AccessToken | str) -> None:
+        """
+        Revoke a token at Atlas, and forget it in this process.
+
+        Atlas answers unknown and expired tokens like known ones.
+
+        :param token: an :class:`AccessToken`, sealed text, or a token's plain text.
+        """
+        if isinstance(token, str):
+            value = self.unseal(token).value if sealing.is_sealed(token) else token
+        else:
+            value = token.value
+        if not value.strip():
+            raise InvalidSealedToken("There is no token to revoke in an empty text")
+        patiently(lambda: self._client().revoke(value), self.settings.max_wait)
+        task.forget(value)
+        self.log.info("Revoked Atlas token %s.", fingerprint(value))
+
+    def seal(self, token: AccessToken) -> str:
+        """Encrypt a token for whoever holds the same secret, to be handed to another task."""
+        return sealing.seal(self.settings.account, token)
+
+    @airflow_errors()
+    def unseal(self, text: str) -> AccessToken:
+        """
+        Open a sealed token.
+
+        :raises InvalidSealedToken: if it is damaged or was sealed with another secret.
+        """
+        token = sealing.unseal(self.settings.account, text)
+        mask_secret(token.value)
+        return token
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Generate a token and revoke it, in some ten seconds at most: what the Test button shows."""
+        step = "Reading the connection"
+        try:
+            settings = self.settings
+            client = self._client(replace(settings.transport, timeout=min(settings.transport.timeout, TEST_TIMEOUT)))
+            step = "Generating a token"
+            token = client.generate()
+            step = "A token was generated, but revoking it"
+            client.revoke(token.value)
+        except AtlasError as error:
+            return False, f"{step} failed. {error}"
+        account = settings.account
+        return True, f"{account.base_url} gave a token to {account.client_id} and took it back."
+
+    def __enter__(self) -> AtlasServiceAccountHook:
+        if self._handed_over is not None:
+            raise ValueError("A hook that was given a token has none of its own to revoke: use it without `with`.")
+        own = copy.copy(self)
+        own._own, own._cache, own._minted = threading.local(), TokenCache(), []
+        self._own.stack = [*getattr(self._own, "stack", ()), own]
+        return own
+
+    def __exit__(self, *_: object) -> None:
+        own: AtlasServiceAccountHook = self._own.stack.pop()
+        for token in own._minted or ():
+            if renewal(token, time.time()) is Renewal.MANDATORY:
+                continue
+            try:
+                own.revoke_token(token)
+            except AtlasError as error:
+                self.log.warning("Atlas token %s was not revoked and will expire: %s", token.fingerprint, error)
+
+    def _find_cache(self) -> TokenCache:
+        running = self._task or task.current()
+        cache = task.cache_for(self.settings.account, running, self._handed_over)
+        if self._task is not None:
+            self._cache = cache
+        return cache
+
+    @airflow_errors()
+    def _fetch(self, need: Renewal) -> AccessToken:
+        if self._handed_over is not None:
+            token = self.unseal(self._handed_over)
+            if renewal(token, time.time()) is Renewal.MANDATORY:
+                raise TokenExpired()
+            return token
+        # While the old token lives, nobody is kept waiting for a new one.
+        token = self._generate(0 if need is Renewal.ADVISORY else self.settings.max_wait)
+        if self._minted is not None:
+            self._minted.append(token)
+        return token
+
+    def _generate(self, max_wait: float) -> AccessToken:
+        token = patiently(self._client().generate, max_wait)
+        mask_secret(token.value)
+        life = (token.expires_at - token.issued_at).total_seconds() / 60
+        self.log.info("Generated Atlas token %s, valid for %.0f min.", token.fingerprint, life)
+        return token
+
+    def _client(self, transport: Transport | None = None) -> TokenClient:
+        from airflow_provider_atlas.oauth.client import TokenClient
+
+        return TokenClient(self.settings.account, transport or self.settings.transport)

@@ -1,0 +1,134 @@
+"""A connection's fields, checked once and typed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.errors import InvalidConnection
+from airflow_provider_atlas.oauth.transport import Transport
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+#: Served for every resource of the Administration API (the newest version not after it).
+DEFAULT_API_VERSION = "2025-03-12"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    What a connection of type ``mongodbatlas`` says, with the ``[atlas]`` options of the deployment behind it.
+
+    :param account: id, secret and base URL.
+    :param transport: time-out, CA bundle, proxies.
+    :param cache_scope: ``task`` or ``deployment``.
+    :param max_wait: seconds that a call may wait for Atlas in all.
+    :param api_version: date of the Administration API version, ``yyyy-mm-dd``.
+    """
+
+    account: ServiceAccount
+    transport: Transport = field(default_factory=Transport)
+    cache_scope: str = "task"
+    max_wait: float = 300.0
+    api_version: str = DEFAULT_API_VERSION
+
+    @classmethod
+    def from_connection(
+        cls, conn: Connection, *, cache_scope: str | None = None, max_wait: float | None = None
+    ) -> Settings:
+        """
+        Read a connection.
+
+        :param cache_scope: instead of the connection's.
+        :param max_wait: instead of the connection's, seconds.
+        :raises InvalidConnection: names the field that is wrong and what belongs there, never what stands there.
+        """
+        from airflow.providers.common.compat.sdk import conf
+
+        extra = _extra(conn)
+        account = ServiceAccount(conn.login or "", conn.password or "", _base_url(conn))
+        transport = Transport(
+            timeout=_seconds("timeout", _first(extra.get("timeout"), conf.get("atlas", "timeout", fallback="30"))),
+            ca_bundle=_text("ca_bundle", extra.get("ca_bundle")),
+            proxies=_proxies(extra.get("proxies")),
+        )
+        if transport.timeout == 0:
+            raise InvalidConnection("timeout must be above 0 seconds")
+        return cls(
+            account,
+            transport,
+            _scope(_first(cache_scope, extra.get("cache_scope"), conf.get("atlas", "cache_scope", fallback="task"))),
+            _seconds(
+                "max_wait", _first(max_wait, extra.get("max_wait"), conf.get("atlas", "max_wait", fallback="300"))
+            ),
+            _version(_text("api_version", extra.get("api_version")) or DEFAULT_API_VERSION),
+        )
+
+
+def _first(*values: Any) -> Any:
+    """The first value that is given; an emptied form field is saved as an empty text."""
+    return next(value for value in values if value is not None and value != "")
+
+
+def _extra(conn: Connection) -> Mapping[str, Any]:
+    try:
+        extra = json.loads(conn.extra or "{}")
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise InvalidConnection("The connection's extra is no JSON object")
+    return extra
+
+
+def _base_url(conn: Connection) -> str:
+    """Host with port: Airflow's URI form ``mongodbatlas://http://id:secret@127.0.0.1:8080`` keeps them apart."""
+    host = (conn.host or "").strip().rstrip("/")
+    return f"{host}:{conn.port}" if host and conn.port else host
+
+
+def _seconds(name: str, value: object) -> float:
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if isinstance(value, bool) or not 0 <= seconds < math.inf:
+        raise InvalidConnection(f"{name} is no number of seconds")
+    return seconds
+
+
+def _text(name: str, value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return (value or "").strip() or None
+    raise InvalidConnection(f"{name} is no text")
+
+
+def _scope(value: object) -> str:
+    if value not in ("task", "deployment"):
+        raise InvalidConnection("cache_scope is neither task nor deployment")
+    return str(value)
+
+
+def _version(value: str) -> str:
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", value):
+        raise InvalidConnection(f"api_version is no date such as {DEFAULT_API_VERSION}")
+    return value
+
+
+def _proxies(value: object) -> dict[str, str] | None:
+    """A mapping, or the JSON text of one, which is what the form saves."""
+    if value in (None, ""):
+        return None
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, dict) or not all(isinstance(url, str) for url in value.values()):
+        raise InvalidConnection('proxies is no JSON object such as {"https": "http://proxy.example:3128"}')
+    return value

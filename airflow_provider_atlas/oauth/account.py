@@ -1,0 +1,111 @@
+"""A service account: client id, client secret and the Atlas that knows them, checked before anything is sent."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
+
+from airflow_provider_atlas.oauth.errors import InvalidConnection
+
+DEFAULT_BASE_URL = "https://cloud.mongodb.com"
+CLIENT_ID_PREFIX = "mdb_sa_id_"
+CLIENT_SECRET_PREFIX = "mdb_sa_sk_"
+
+
+@dataclass(frozen=True)
+class ServiceAccount:
+    """
+    Credentials of an Atlas service account.
+
+    Only prefixes are checked, since Atlas has changed the rest over time. White space around a value, as pasting
+    leaves it, is dropped.
+
+    :param client_id: starts with ``mdb_sa_id_``.
+    :param client_secret: starts with ``mdb_sa_sk_``; absent from ``repr``.
+    :param base_url: scheme, host and port of Atlas. Plain ``http`` only for a loopback address.
+    :raises InvalidConnection: names the field that is wrong and what belongs there.
+    """
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    base_url: str = DEFAULT_BASE_URL
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "client_id", _credential("Client ID", self.client_id, CLIENT_ID_PREFIX))
+        object.__setattr__(
+            self, "client_secret", _credential("Client secret", self.client_secret, CLIENT_SECRET_PREFIX)
+        )
+        object.__setattr__(self, "base_url", origin(self.base_url))
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells accounts and secrets apart: a token belongs to (base URL, id, secret)."""
+        return hashlib.sha256("\n".join((self.base_url, self.client_id, self.client_secret)).encode()).hexdigest()
+
+    def scrub(self, text: str, *more: str) -> str:
+        """Take this account's secret, the Basic pair and ``more`` secrets out of a text that came from outside."""
+        pair = f"{self.client_id}:{self.client_secret}"
+        for secret in (pair, self.client_secret, *more):
+            for form in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")):
+                text = text.replace(form, "***")
+        return text
+
+
+def _credential(label: str, value: str, prefix: str) -> str:
+    value = (value or "").strip()
+    if not value:
+        raise InvalidConnection(f"{label} is empty: it is the text that starts with {prefix}")
+    if not value.startswith(prefix):
+        raise InvalidConnection(
+            f"{label} does not start with {prefix}: a public or private API key is no service account; create one in "
+            "Atlas under Applications, Service Accounts"
+        )
+    # `requests` would fail on others with an error that quotes the whole value.
+    if not (value.isascii() and value.isprintable()) or set(value) & {" ", ":"}:
+        raise InvalidConnection(f"{label} contains a character that none of Atlas's has, such as a space or a colon")
+    return value
+
+
+def origin(url: str) -> str:
+    """
+    Bring a base URL to its one form: scheme, lower-case host, and the port where it is not the scheme's own.
+
+    :raises InvalidConnection: for anything but an origin, since a path, a query or credentials in it would be lost
+        or, worse, logged.
+    """
+    text = (url or "").strip() or DEFAULT_BASE_URL
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        port = parts.port
+    except ValueError:
+        raise InvalidConnection(f"The Atlas URL is no URL; {_EXAMPLE}") from None
+    host = (parts.hostname or "").rstrip(".")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidConnection(f"The Atlas URL holds credentials; they belong into their own fields; {_EXAMPLE}")
+    if parts.path.strip("/") or parts.query or parts.fragment or "?" in text or "#" in text:
+        raise InvalidConnection(f"The Atlas URL holds more than scheme and host; {_EXAMPLE}")
+    if not host or not host.isascii() or not host.isprintable() or set(host) & set(" \\<>^`{|}%"):
+        raise InvalidConnection(f"The Atlas URL names no host; {_EXAMPLE}")
+    if parts.scheme not in ("https", "http"):
+        raise InvalidConnection(f"The Atlas URL is neither https nor http; {_EXAMPLE}")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise InvalidConnection(f"The Atlas URL is plain http, which would send the secret in the clear; {_EXAMPLE}")
+    name = f"[{host}]" if ":" in host else host
+    default = {"https": 443, "http": 80}[parts.scheme]
+    return f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, default) else "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_EXAMPLE = f"give it as {DEFAULT_BASE_URL}"

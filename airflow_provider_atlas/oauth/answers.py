@@ -1,0 +1,112 @@
+"""Reads Atlas's answers: status, headers and bytes in, an access token or a typed error out.
+
+Pure functions, since any status may come from a proxy with any body: HTML, nothing, half a JSON text. JSON is
+recognized by content, as Atlas serves it under ``application/json`` and ``application/vnd.atlas.<date>+json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_provider_atlas.oauth import errors
+from airflow_provider_atlas.oauth.limits import retry_after, stated_limit
+from airflow_provider_atlas.oauth.token import AccessToken
+
+#: Atlas's tokens live for an hour; a life beyond a day is not believed. Seconds.
+LONGEST_LIFE = 86_400
+#: As much of Atlas's own words as an error carries, in characters.
+LONGEST_DESCRIPTION = 500
+
+_BY_CODE: dict[tuple[int, str], type[errors.AtlasError]] = {
+    (400, "invalid_request"): errors.InvalidRequest,
+    (400, "unsupported_grant_type"): errors.UnsupportedGrantType,
+    (400, "invalid_grant"): errors.InvalidGrant,
+    (403, "access_denied"): errors.AccessDenied,
+    (403, "IP_ADDRESS_NOT_ON_ACCESS_LIST"): errors.AccessDenied,
+}
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in ``body``, or ``None`` if there is none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8; nested without end
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def unwrap(status: int, body: bytes) -> tuple[int, dict[str, Any] | None]:
+    """Take an answer to ``envelope=true`` out of its envelope, whose status is the true one."""
+    outer = json_object(body)
+    if outer is not None and type(outer.get("status")) is int:
+        content = outer.get("content")
+        return outer["status"], content if isinstance(content, dict) else {}
+    return status, outer
+
+
+def token_from(body: Mapping[str, Any] | None, issued_at: datetime) -> AccessToken:
+    """
+    Read the body of a 200 from ``/api/oauth/token``.
+
+    :param issued_at: the clock as it stood before the request.
+    :raises UnexpectedAnswer: names the field that is not as documented, never its value.
+    """
+    if body is None:
+        raise errors.UnexpectedAnswer("Atlas answered 200 to a token request, but not with a JSON object", status=200)
+    value, token_type, life = body.get("access_token"), body.get("token_type"), body.get("expires_in")
+    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable() or " " in value:
+        raise errors.UnexpectedAnswer("The access_token in Atlas's answer is missing or no token", status=200)
+    if not isinstance(token_type, str) or token_type.lower() != "bearer":
+        raise errors.UnexpectedAnswer("The token_type in Atlas's answer is not Bearer", status=200)
+    if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life <= LONGEST_LIFE:
+        raise errors.UnexpectedAnswer(
+            f"The expires_in in Atlas's answer is no number of seconds between 0 and {LONGEST_LIFE}", status=200
+        )
+    return AccessToken(value, "Bearer", issued_at, issued_at + timedelta(seconds=life))
+
+
+def error_from(
+    status: int,
+    headers: Mapping[str, str],
+    body: Mapping[str, Any] | None,
+    scrub: Callable[[str], str],
+) -> errors.AtlasError:
+    """
+    Read a refusal, in the OAuth shape (``error``, ``error_description``) or the API's (``errorCode``, ``detail``).
+
+    :param scrub: takes secrets out of what the server wrote, which may echo the request.
+    :return: the error, to be raised by the caller.
+    """
+    body = body or {}
+    code = _words(body.get("errorCode") or body.get("error"), scrub)
+    description = _words(body.get("detail") or body.get("error_description"), scrub)
+    said: dict[str, Any] = {"status": status, "error": code, "description": description}
+    if status == 429:
+        limit, window = stated_limit(description, body.get("parameters"))
+        return errors.RateLimited(retry_after=retry_after(headers), limit=limit, window=window, **said)
+    if status == 503:
+        return errors.ServiceUnavailable(retry_after=retry_after(headers), **said)
+    if status >= 500:
+        return errors.ServerError(**said)
+    if status == 401:  # with or without a body: the server in front answers HTML
+        return errors.InvalidClient(**said)
+    if status == 403 and "token limit" in (description or "").lower():
+        return errors.TokenLimitReached(**said)
+    if 300 <= status < 400:
+        return errors.UnexpectedAnswer("The Atlas URL redirects elsewhere, and redirects are not followed", **said)
+    return _BY_CODE.get((status, code or ""), errors.UnexpectedAnswer)(**said)
+
+
+def utcnow(clock: Callable[[], float]) -> datetime:
+    """An aware UTC time from a clock of epoch seconds."""
+    return datetime.fromtimestamp(clock(), UTC)
+
+
+def _words(value: object, scrub: Callable[[str], str]) -> str | None:
+    if not isinstance(value, str):
+        return None
+    line = "".join(character if character.isprintable() else " " for character in scrub(value)).strip()
+    return line[:LONGEST_DESCRIPTION] or None

@@ -1,0 +1,79 @@
+"""The two requests of Atlas's token protocol.
+
+Sources: MongoDB Atlas documentation, "Generate Service Account Token" and "Revoke Service Account Token".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.answers import error_from, json_object, token_from, unwrap, utcnow
+from airflow_provider_atlas.oauth.errors import UnexpectedAnswer
+from airflow_provider_atlas.oauth.token import AccessToken
+from airflow_provider_atlas.oauth.transport import Transport, no_answer
+
+
+class TokenClient:
+    """
+    Generates and revokes access tokens. One request a call; waiting is the caller's.
+
+    Not kept open: a task makes one or two such requests, and a session of its own for each needs no lock and
+    survives a fork.
+
+    :param account: whose tokens.
+    :param transport: how to reach Atlas.
+    :param clock: epoch seconds.
+    :raises AtlasError: one type for each refusal that Atlas documents, see
+        :mod:`airflow_provider_atlas.oauth.errors`.
+    """
+
+    def __init__(
+        self,
+        account: ServiceAccount,
+        transport: Transport | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.account = account
+        self.transport = transport or Transport()
+        self._clock = clock
+
+    def generate(self, *, pretty: bool = False, envelope: bool = False) -> AccessToken:
+        """``POST /api/oauth/token``. The clock is read before the request: a slow answer must not lengthen a life."""
+        issued_at = utcnow(self._clock)
+        body = self._post("token", {"grant_type": "client_credentials"}, pretty=pretty, envelope=envelope)
+        return token_from(body, issued_at)
+
+    def revoke(self, value: str, *, pretty: bool = False, envelope: bool = False) -> None:
+        """``POST /api/oauth/revoke``. Atlas answers 200 to unknown and expired tokens as well (RFC 7009, 2.2)."""
+        form = {"token": value, "token_type_hint": "access_token"}
+        self._post("revoke", form, value, pretty=pretty, envelope=envelope)
+
+    def _post(
+        self, endpoint: str, form: dict[str, str], *secrets: str, pretty: bool, envelope: bool
+    ) -> dict[str, Any] | None:
+        import requests
+
+        timeout = self.transport.timeout
+        with no_answer(timeout), requests.Session() as session:
+            self.transport.prepare(session)
+            response = session.post(
+                f"{self.account.base_url}/api/oauth/{endpoint}",
+                params={name: "true" for name, asked in (("pretty", pretty), ("envelope", envelope)) if asked},
+                data=form,
+                # Raw, as `requests` does it: percent-encoded as RFC 6749 2.3.1 has it, Atlas refuses every id and secret.
+                auth=(self.account.client_id, self.account.client_secret),
+                headers={"Accept": "application/json", "Cache-Control": "no-cache"},
+                timeout=(timeout, timeout),
+                allow_redirects=False,
+            )
+            status, content = response.status_code, response.content
+        status, body = unwrap(status, content) if envelope else (status, json_object(content))
+        if status != 200:
+            raise error_from(status, response.headers, body, lambda text: self.account.scrub(text, *secrets))
+        if content and body is None:  # some portal's page: to believe it would leave a token live behind a green task
+            raise UnexpectedAnswer("The answer to a token request is 200, but not Atlas's JSON", status=200)
+        return body

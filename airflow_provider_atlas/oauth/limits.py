@@ -1,0 +1,115 @@
+"""How long to wait for Atlas: read from its answers, decided in one place.
+
+The worker and the trigger both ask :func:`seconds_to_wait`. Atlas's documents print its rate limit as 10 and as 50
+requests a minute, and ``Retry-After`` as present and as possibly absent, so nothing here is a constant of Atlas's:
+``Retry-After`` first, then the window that the answer states, then exponential.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from airflow_provider_atlas.oauth.errors import (
+    AtlasError,
+    AtlasUnreachable,
+    RateLimited,
+    RetryableAnswer,
+    ServerError,
+)
+
+log = logging.getLogger(__name__)
+
+#: Longest wait that an answer may ask for, in seconds: a token's life, after which everything has changed.
+LONGEST_WAIT = 3600.0
+#: Shortest wait before another request, in seconds: an answer that says 0 must not start a tight loop.
+SHORTEST_WAIT = 1.0
+#: Exponential waits start here, double with each try and stop growing at the second figure; seconds.
+FIRST_STEP, LAST_STEP = 1.0, 60.0
+#: A 500 is tried this many times in all.
+SERVER_ERROR_TRIES = 4
+
+_LIMITED = re.compile(r"limited to (\d{1,9}) requests? every (\d{1,9}(?:\.\d{1,9})?) (second|minute|hour)", re.I)
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600}
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """
+    Read ``Retry-After`` as seconds, from a number or an HTTP date (RFC 9110, 10.2.3).
+
+    A date is held against the answer's own ``Date``, which is the same clock. Values below 0 or above
+    :data:`LONGEST_WAIT` are clamped, with a log line; what is neither a number nor a date is ``None``.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        moment = _http_date(text)
+        now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+        seconds = (moment - now).total_seconds() if moment else math.nan
+    if math.isnan(seconds):
+        log.warning("Atlas's Retry-After is neither seconds nor a date and is ignored.")
+        return None
+    clamped = min(max(seconds, 0.0), LONGEST_WAIT)
+    if clamped != seconds:
+        log.warning("Atlas's Retry-After asks for %.0f s; taken as %.0f s.", seconds, clamped)
+    return clamped
+
+
+def stated_limit(description: str | None, parameters: object = None) -> tuple[int | None, float | None]:
+    """
+    Read (requests, seconds) from a 429's body, in either shape that Atlas gives it; ``(None, None)`` if it states none.
+
+    :param description: the text, "... is limited to 10 requests every 1 minutes."
+    :param parameters: the list of the API error, ``[path, requests, minutes]``.
+    """
+    if isinstance(parameters, list) and len(parameters) == 3:
+        limit, minutes = parameters[1:]
+        if type(limit) is int and type(minutes) in (int, float) and limit > 0 and 0 < minutes * 60 <= LONGEST_WAIT:
+            return limit, minutes * 60.0
+    found = _LIMITED.search(description or "")
+    if found:
+        window = float(found[2]) * _SECONDS[found[3].lower()]
+        if int(found[1]) > 0 and 0 < window <= LONGEST_WAIT:
+            return int(found[1]), window
+    return None, None
+
+
+def seconds_to_wait(error: BaseException, attempt: int) -> float | None:
+    """
+    Decide how long to wait after ``error`` before the next try; ``None`` where waiting on a worker cures nothing.
+
+    :param attempt: the number of tries made so far, 1 after the first.
+    :return: seconds, spread included: the tasks that one limit holds back must not come back in one moment.
+    """
+    if not isinstance(error, RetryableAnswer | ServerError | AtlasUnreachable):
+        return None
+    if isinstance(error, ServerError) and attempt >= SERVER_ERROR_TRIES:
+        return None
+    stated = error.retry_after if isinstance(error, RetryableAnswer) else None
+    if stated is None and isinstance(error, RateLimited):
+        stated = error.window
+    if stated is None:
+        stated = min(FIRST_STEP * 2.0 ** min(attempt - 1, 30), LAST_STEP)
+    wait = max(stated, SHORTEST_WAIT)
+    return wait + random.uniform(0, max(1.0, wait / 10))
+
+
+def describe(error: AtlasError, seconds: float) -> str:
+    """One log line for a wait: how long and why."""
+    return f"Waiting {seconds:.1f} s for Atlas. {error.args[0]}" + (f" (HTTP {error.status})." if error.status else ".")
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

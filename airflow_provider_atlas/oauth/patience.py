@@ -1,0 +1,52 @@
+"""Waits for Atlas in the process that asks: tenacity's loop around the one decision of :mod:`.limits`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception
+
+from airflow_provider_atlas.oauth.errors import AtlasError
+from airflow_provider_atlas.oauth.limits import describe, seconds_to_wait
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+def patiently(
+    call: Callable[[], T],
+    max_wait: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """
+    Call until Atlas gives an answer that waiting does not change.
+
+    :param max_wait: seconds in all. A wait that would go beyond is not begun: the error is raised at once.
+    :raises AtlasError: the last one.
+    """
+    deadline = clock() + max_wait
+
+    def wait(state: RetryCallState) -> float:
+        # tenacity asks for the wait first and then whether to stop: an endless one stops.
+        error = state.outcome.exception() if state.outcome else None
+        seconds = seconds_to_wait(error, state.attempt_number) if error else None
+        return float("inf") if seconds is None else seconds
+
+    def announce(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, AtlasError):
+            log.info("%s", describe(error, state.upcoming_sleep))
+
+    return Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, AtlasError)),
+        wait=wait,
+        stop=lambda state: clock() + state.upcoming_sleep > deadline,
+        sleep=sleep,
+        before_sleep=announce,
+        reraise=True,
+    )(call)

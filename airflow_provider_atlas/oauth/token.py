@@ -1,0 +1,55 @@
+"""The access token: frozen, with its times, and never printed or stored by accident."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+#: A token is renewed this long before its end, or at half its life if that is later.
+RENEWAL_MARGIN = timedelta(minutes=5)
+
+
+def fingerprint(value: str) -> str:
+    """Eight hex digits that tell tokens apart in logs and give nothing away."""
+    return hashlib.sha256(value.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """
+    An Atlas access token.
+
+    Leaves the process only sealed: Airflow's XCom and ``pickle`` are refused.
+
+    :param value: the text that goes behind ``Bearer``; absent from ``repr`` and ``str``.
+    :param token_type: always ``Bearer``.
+    :param issued_at: aware UTC time, read before the request was sent, so that it errs on the early side.
+    :param expires_at: aware UTC time at which Atlas stops to accept the token.
+    """
+
+    value: str = field(repr=False)
+    token_type: str
+    issued_at: datetime
+    expires_at: datetime
+
+    @property
+    def renew_at(self) -> datetime:
+        """The time until which the token counts as fresh, computed from its whole life and not from what is left."""
+        return self.expires_at - min(RENEWAL_MARGIN, (self.expires_at - self.issued_at) / 2)
+
+    @property
+    def fingerprint(self) -> str:
+        """See :func:`fingerprint`."""
+        return fingerprint(self.value)
+
+    def serialize(self) -> NoReturn:
+        """Refuse Airflow's serializers, which would write the value into XCom in plain text."""
+        raise TypeError(
+            "An AccessToken does not leave its task in plain text. Return hook.seal(token), and open it in the other "
+            "task with AtlasServiceAccountHook(..., token=...)."
+        )
+
+    def __reduce__(self) -> NoReturn:
+        self.serialize()

@@ -1,0 +1,39 @@
+"""One token for a DAG run: generated first, used by any number of mapped tasks, revoked whatever happens to them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.providers.common.compat.sdk import dag, task
+
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+from airflow_provider_atlas.operators.token import GenerateTokenOperator, RevokeTokenOperator
+
+
+@dag(schedule=None, start_date=datetime(2025, 1, 1), catchup=False, tags=["atlas", "example"])
+def atlas_token_lifecycle() -> None:
+    generate = GenerateTokenOperator(task_id="generate")
+    revoke = RevokeTokenOperator(task_id="revoke", token=generate.output["token"])
+
+    @task
+    def count_projects(page: int, token: str) -> int:
+        import requests
+
+        hook = AtlasServiceAccountHook(token=token)
+        answer = requests.get(
+            f"{hook.settings.account.base_url}/api/atlas/v2/groups",
+            params={"pageNum": page, "itemsPerPage": 5},
+            headers={
+                "Authorization": f"Bearer {hook.get_token().value}",
+                "Accept": f"application/vnd.atlas.{hook.settings.api_version}+json",
+            },
+            timeout=30,
+        )
+        answer.raise_for_status()
+        return len(answer.json()["results"])
+
+    pages = count_projects.partial(token=generate.output["token"]).expand(page=[1, 2, 3, 4])
+    generate.as_setup() >> pages >> revoke.as_teardown(setups=generate)
+
+
+atlas_token_lifecycle()
