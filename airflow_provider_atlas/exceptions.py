@@ -99,7 +99,6 @@ _FINAL: dict[type[AtlasError], type[AtlasError]] = {
 @contextmanager
 def airflow_errors() -> Iterator[None]:
     """Raise what Airflow must not retry as its own kind; also a decorator."""
-    twin: AtlasError | None = None
     try:
         yield
     except AtlasError as error:
@@ -108,6 +107,4 @@ def airflow_errors() -> Iterator[None]:
             raise
         twin = kind(*error.args)
         twin.__dict__.update(error.__dict__)
-        twin.__traceback__ = error.__traceback__
-    if twin is not None:
-        raise twin
+        raise twin.with_traceback(error.__traceback__) from None

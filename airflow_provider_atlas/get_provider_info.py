@@ -83,7 +83,9 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "cache_scope": _option("Who shares a token: task or deployment.", "string", "task"),
                     "timeout": _option("Seconds that one request may take to connect, and to answer.", "float", "30"),
-                    "max_wait": _option("Seconds that a call may wait for Atlas in all; 0 never waits.", "float", "300"),
+                    "max_wait": _option(
+                        "Seconds that a call may wait for Atlas in all; 0 never waits.", "float", "300"
+                    ),
                 },
             }
         },

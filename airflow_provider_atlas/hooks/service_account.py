@@ -8,6 +8,7 @@ that import this module are parsed again and again.
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 import time
 from dataclasses import replace
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_atlas.oauth.client import TokenClient
     from airflow_provider_atlas.oauth.transport import Transport
+
+log = logging.getLogger(__name__)
 
 #: The API server runs the Test button without a limit of its own: two requests, each to connect and to answer.
 TEST_TIMEOUT = 2.5
@@ -171,7 +174,7 @@ class AtlasServiceAccountHook(BaseHook):
             raise InvalidSealedToken("There is no token to revoke in an empty text")
         patiently(lambda: self._client().revoke(value), self.settings.max_wait)
         task.forget(value)
-        self.log.info("Revoked Atlas token %s.", fingerprint(value))
+        log.info("Revoked Atlas token %s.", fingerprint(value))
 
     def seal(self, token: AccessToken) -> str:
         """Encrypt a token for whoever holds the same secret, to be handed to another task."""
@@ -219,7 +222,7 @@ class AtlasServiceAccountHook(BaseHook):
             try:
                 own.revoke_token(token)
             except AtlasError as error:
-                self.log.warning("Atlas token %s was not revoked and will expire: %s", token.fingerprint, error)
+                log.warning("Atlas token %s was not revoked and will expire: %s", token.fingerprint, error)
 
     def _find_cache(self) -> TokenCache:
         running = self._task or task.current()
@@ -245,7 +248,7 @@ class AtlasServiceAccountHook(BaseHook):
         token = patiently(self._client().generate, max_wait)
         mask_secret(token.value)
         life = (token.expires_at - token.issued_at).total_seconds() / 60
-        self.log.info("Generated Atlas token %s, valid for %.0f min.", token.fingerprint, life)
+        log.info("Generated Atlas token %s, valid for %.0f min.", token.fingerprint, life)
         return token
 
     def _client(self, transport: Transport | None = None) -> TokenClient:

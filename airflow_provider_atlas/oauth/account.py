@@ -12,7 +12,7 @@ from airflow_provider_atlas.oauth.errors import InvalidConnection
 
 DEFAULT_BASE_URL = "https://cloud.mongodb.com"
 CLIENT_ID_PREFIX = "mdb_sa_id_"
-CLIENT_SECRET_PREFIX = "mdb_sa_sk_"
+CLIENT_SECRET_PREFIX = "mdb_sa_sk_"  # noqa: S105 - every secret starts so
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ Sources: MongoDB Atlas documentation, "Generate Service Account Token" and "Revo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.answers import error_from, json_object, token_from, unwrap, utcnow
 from airflow_provider_atlas.oauth.errors import UnexpectedAnswer
 from airflow_provider_atlas.oauth.token import AccessToken
-from airflow_provider_atlas.oauth.transport import Transport, no_answer
+from airflow_provider_atlas.oauth.transport import Transport, ask
 
 
 class TokenClient:
@@ -57,23 +57,24 @@ class TokenClient:
     ) -> dict[str, Any] | None:
         import requests
 
-        timeout = self.transport.timeout
-        with no_answer(timeout), requests.Session() as session:
-            self.transport.prepare(session)
-            response = session.post(
-                f"{self.account.base_url}/api/oauth/{endpoint}",
-                params={name: "true" for name, asked in (("pretty", pretty), ("envelope", envelope)) if asked},
-                data=form,
-                # Raw, as `requests` does it: percent-encoded as RFC 6749 2.3.1 has it, Atlas refuses every id and secret.
-                auth=(self.account.client_id, self.account.client_secret),
-                headers={"Accept": "application/json", "Cache-Control": "no-cache"},
-                timeout=(timeout, timeout),
-                allow_redirects=False,
-            )
-            status, content = response.status_code, response.content
+        def send() -> tuple[int, Mapping[str, str], bytes]:
+            with requests.Session() as session:
+                response = session.post(
+                    f"{self.account.base_url}/api/oauth/{endpoint}",
+                    params={name: "true" for name, asked in (("pretty", pretty), ("envelope", envelope)) if asked},
+                    data=form,
+                    # Raw, as `requests` does it: percent-encoded as RFC 6749 2.3.1 has it, Atlas refuses every secret.
+                    auth=(self.account.client_id, self.account.client_secret),
+                    headers={"Accept": "application/json", "Cache-Control": "no-cache"},
+                    allow_redirects=False,
+                    **self.transport.options(),
+                )
+                return response.status_code, response.headers, response.content
+
+        status, headers, content = ask(send, self.transport.timeout)
         status, body = unwrap(status, content) if envelope else (status, json_object(content))
         if status != 200:
-            raise error_from(status, response.headers, body, lambda text: self.account.scrub(text, *secrets))
+            raise error_from(status, headers, body, lambda text: self.account.scrub(text, *secrets))
         if content and body is None:  # some portal's page: to believe it would leave a token live behind a green task
             raise UnexpectedAnswer("The answer to a token request is 200, but not Atlas's JSON", status=200)
         return body

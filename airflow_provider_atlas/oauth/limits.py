@@ -99,7 +99,7 @@ def seconds_to_wait(error: BaseException, attempt: int) -> float | None:
     if stated is None:
         stated = min(FIRST_STEP * 2.0 ** min(attempt - 1, 30), LAST_STEP)
     wait = max(stated, SHORTEST_WAIT)
-    return wait + random.uniform(0, max(1.0, wait / 10))
+    return wait + random.uniform(0, max(1.0, wait / 10))  # noqa: S311 - a spread, no secret
 
 
 def describe(error: AtlasError, seconds: float) -> str:

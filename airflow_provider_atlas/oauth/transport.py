@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from airflow_provider_atlas.oauth.errors import AtlasError, AtlasUnreachable, CertificateRefused
 
-if TYPE_CHECKING:
-    import requests
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,26 +27,28 @@ class Transport:
     ca_bundle: str | None = None
     proxies: Mapping[str, str] | None = field(default=None, repr=False)
 
-    def prepare(self, session: requests.Session) -> None:
-        """Set this transport's CA bundle and proxies on a session."""
-        session.verify = self.ca_bundle or True
-        session.proxies.update(self.proxies or {})
+    def options(self) -> dict[str, Any]:
+        """
+        Keyword arguments of a request. Set on a session, the environment's CA bundle and proxies would win over them.
+        """
+        return {
+            "timeout": (self.timeout, self.timeout),
+            "verify": self.ca_bundle or True,
+            "proxies": dict(self.proxies or {}),
+        }
 
 
-@contextmanager
-def no_answer(timeout: float) -> Iterator[None]:
+def ask(call: Callable[[], T], timeout: float) -> T:
     """
-    Turn the failures of ``requests`` into errors of this provider.
+    Make a request, and turn the failures of ``requests`` into errors of this provider.
 
     The original is dropped on purpose, chain and all: it holds the request, and with it the Authorization header.
     """
-    failure: AtlasError | None = None
     try:
-        yield
-    except (OSError, ValueError) as error:  # requests' own errors are OSErrors, some ValueErrors; urllib3's leak through
+        return call()
+    except (OSError, ValueError) as error:  # requests' own errors are OSErrors, some of them ValueErrors
         failure = _translate(error, timeout)
-    if failure is not None:
-        raise failure
+    raise failure
 
 
 def _translate(error: Exception, timeout: float) -> AtlasError:

@@ -6,6 +6,7 @@ What passes between tasks is sealed. XCom is stored in plain text, and so are a 
 from __future__ import annotations
 
 import ast
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,14 +21,16 @@ from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+log = logging.getLogger(__name__)
+
 
 class GenerateTokenOperator(BaseOperator):
     """
     Generate an access token and hand it on, sealed.
 
     Returns, and pushes as one XCom each (``output["token"]`` works): ``token``, the sealed token; ``token_type``;
-    ``client_id``; ``issued_at`` and ``expires_at``, ISO 8601 in UTC; ``replaced``, a list of sealed tokens that this one
-    replaces. Open the token with ``AtlasServiceAccountHook(..., token=...)``.
+    ``client_id``; ``issued_at`` and ``expires_at``, ISO 8601 in UTC; ``replaced``, a list of the sealed tokens that
+    this one replaces. Open the token with ``AtlasServiceAccountHook(..., token=...)``.
 
     .. seealso:: MongoDB Atlas documentation, "Generate Service Account Token".
 
@@ -112,13 +115,13 @@ class RevokeTokenOperator(BaseOperator):
                 unopened = error
                 continue
             if renewal(token, time.time()) is Renewal.MANDATORY:
-                self.log.info("Atlas token %s has expired already.", token.fingerprint)
+                log.info("Atlas token %s has expired already.", token.fingerprint)
             else:
                 hook.revoke_token(token)
         if unopened is not None:
             if not self.is_teardown:
                 raise unopened
-            self.log.warning("A token was not revoked and will live until it expires, at most an hour: %s", unopened)
+            log.warning("A token was not revoked and will live until it expires, at most an hour: %s", unopened)
             raise AirflowSkipException("A token could not be opened and was not revoked.")
 
 

@@ -1,0 +1,64 @@
+"""A request as the sandbox's rules see it, read as strictly as Atlas reads it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True)
+class Call:
+    """
+    One request.
+
+    :param path: path of the URL
+    :param address: the client's IP address
+    :param headers: header values by lower-case name
+    :param query: query parameters
+    :param body: bytes of the body
+    :param base_url: scheme and authority under which the client reached the sandbox
+    """
+
+    path: str
+    address: str = "127.0.0.1"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    base_url: str = ""
+
+    def credentials(self, scheme: str) -> str | None:
+        """Return what follows ``scheme`` in the Authorization header; schemes know no case (RFC 9110, 11.1)."""
+        given, _, value = self.headers.get("authorization", "").partition(" ")
+        return value.strip() if given.lower() == scheme.lower() else None
+
+    def form(self) -> dict[str, str] | None:
+        """Return the form, or None where it is none or names a parameter twice (RFC 6749, 3.2)."""
+        if self.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+            return None
+        if not self.body:
+            return {}
+        try:
+            text = self.body.decode()
+            pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict")
+        except ValueError:
+            return None
+        return dict(pairs) if len(dict(pairs)) == len(pairs) else None
+
+    def flag(self, name: str) -> bool:
+        return self.query.get(name, "").lower() == "true"
+
+
+def decode_basic(value: str) -> tuple[str, str] | None:
+    """Return client id and secret, undecoded any further: Atlas reads them raw."""
+    try:
+        client_id, colon, secret = base64.b64decode(value, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return (client_id, secret) if colon else None

@@ -1,0 +1,68 @@
+"""What all tests share: an account, a clock that only tests move, and a search for secrets in what is said."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from demo.leaks import forms
+
+from airflow_provider_atlas.cache import task
+from airflow_provider_atlas.oauth.account import ServiceAccount
+
+pytest_plugins = ["airflow_provider_atlas.testing"]
+
+CLIENT_ID = "mdb_sa_id_0123456789abcdef01234567"
+CLIENT_SECRET = "mdb_sa_sk_Only-For_Tests/0+9=~x_y"
+TOKEN = "eyJhbGciOiJFUzUxMiJ9.only+for/tests_0-9~.c2lnbmF0dXJl"
+
+
+@dataclass
+class Clock:
+    """A clock of epoch seconds, and a sleep that moves it."""
+
+    now: float = 1_800_000_000.0
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def account() -> ServiceAccount:
+    return ServiceAccount(CLIENT_ID, CLIENT_SECRET, "http://127.0.0.1:1")
+
+
+@pytest.fixture(autouse=True)
+def no_tokens_from_other_tests() -> Iterator[None]:
+    task._caches.clear()
+    yield
+    task._caches.clear()
+
+
+@pytest.fixture
+def says_nothing(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+    """Search message, ``repr``, traceback, captured logs and output for secrets, in every form that they take."""
+    caplog.set_level(logging.DEBUG)
+
+    def search(error: BaseException | None, *secrets: str) -> None:
+        said = [caplog.text, *capsys.readouterr()]
+        if error is not None:
+            said += [str(error), repr(error), repr(vars(error)), "".join(traceback.format_exception(error))]
+        everything = "\n".join(said).encode()
+        found = [form for secret in secrets or (CLIENT_SECRET, TOKEN) for form in forms(secret) if form in everything]
+        assert found == []
+
+    return search

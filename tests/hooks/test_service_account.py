@@ -1,0 +1,342 @@
+"""The hook: connection in, tokens out; one request per task; nothing secret in what it says."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.cache import task
+from airflow_provider_atlas.hooks import service_account
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+from airflow_provider_atlas.oauth import patience
+from tests.conftest import CLIENT_ID, CLIENT_SECRET, TOKEN
+
+
+@pytest.fixture
+def credentials(atlas_sandbox):
+    return {
+        "client_id": atlas_sandbox.client_id,
+        "client_secret": atlas_sandbox.client_secret,
+        "base_url": atlas_sandbox.url,
+    }
+
+
+@pytest.fixture
+def hook(atlas_sandbox):
+    return AtlasServiceAccountHook()
+
+
+@pytest.fixture
+def masked(mocker):
+    return mocker.patch.object(service_account, "mask_secret")
+
+
+@pytest.fixture
+def in_task(mocker):
+    """Run as a task instance try."""
+
+    def enter(task_id: str, try_number: int = 1) -> None:
+        ti = SimpleNamespace(dag_id="dag", task_id=task_id, run_id="run", map_index=-1, try_number=try_number)
+        mocker.patch("airflow.providers.common.compat.sdk.get_current_context", return_value={"ti": ti}, create=True)
+
+    return enter
+
+
+def test_a_stored_connection_and_credentials_lead_to_the_same_account(hook, credentials):
+    assert AtlasServiceAccountHook(**credentials).settings.account == hook.settings.account
+
+
+def test_build_connection_is_a_whole_connection_and_masks_the_secret(masked):
+    conn = AtlasServiceAccountHook.build_connection(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, conn_id="mine")
+    assert (conn.conn_id, conn.conn_type, conn.login, conn.password, conn.host) == (
+        "mine",
+        "mongodbatlas",
+        CLIENT_ID,
+        CLIENT_SECRET,
+        None,
+    )
+    masked.assert_called_once_with(CLIENT_SECRET)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"client_id": CLIENT_ID},
+        {"client_secret": CLIENT_SECRET},
+        {"base_url": "https://cloud.mongodb.com"},
+        {"client_id": "", "client_secret": CLIENT_SECRET},
+        {"client_id": "publickey", "client_secret": "01234567-89ab-cdef-0123-456789abcdef"},
+    ],
+)
+def test_half_credentials_do_not_fall_back_to_a_stored_connection(given, atlas_sandbox, says_nothing):
+    with pytest.raises(exceptions.InvalidConnection) as caught:
+        AtlasServiceAccountHook(**given).get_token()
+    assert isinstance(caught.value, AirflowFailException)
+    says_nothing(caught.value, CLIENT_SECRET, "01234567-89ab-cdef-0123-456789abcdef")
+
+
+def test_64_threads_and_20_hooks_make_one_request(atlas_sandbox):
+    hooks = [AtlasServiceAccountHook() for _ in range(20)]
+    start = threading.Barrier(64)
+
+    def ask(number: int) -> str:
+        start.wait()
+        return hooks[number % 20].get_token().value
+
+    with ThreadPoolExecutor(64) as pool:
+        values = set(pool.map(ask, range(64)))
+    assert len(values) == 1
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+def test_the_next_task_in_the_same_process_has_its_own_token(atlas_sandbox, in_task):
+    at_the_top_of_the_file = AtlasServiceAccountHook()
+    values = []
+    for task_id, try_number in [("first", 1), ("second", 1), ("second", 2)]:
+        in_task(task_id, try_number)
+        values.append(at_the_top_of_the_file.get_token().value)
+        assert AtlasServiceAccountHook().get_token().value == values[-1]
+    assert len(set(values)) == 3 == atlas_sandbox.counters.token_requests
+
+
+def test_a_warm_get_token_does_no_io_and_waits_for_nobody(atlas_sandbox, in_task, mocker):
+    in_task("warm")
+    hook = AtlasServiceAccountHook()
+    token = hook.get_token()
+    atlas_sandbox.fail_next("token", kind="silence")
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(AtlasServiceAccountHook(max_wait=0).generate_token)  # holds whatever a request holds
+        while atlas_sandbox.counters.token_requests < 2:
+            threading.Event().wait(0.001)
+        mocker.patch("socket.socket.connect", side_effect=AssertionError("warm, yet it connects"))
+        with hook._cache._lock:
+            assert hook.get_token() is token
+        atlas_sandbox.stop()
+        with pytest.raises(exceptions.AtlasUnreachable):
+            other.result()
+
+
+def test_a_replaced_secret_does_not_inherit_the_old_one_s_token(atlas_sandbox, credentials):
+    old = AtlasServiceAccountHook(**credentials).get_token()
+    new_secret = atlas_sandbox.add_secret(atlas_sandbox.client_id)
+    new = AtlasServiceAccountHook(**{**credentials, "client_secret": new_secret}).get_token()
+    assert new.value != old.value
+
+
+def test_generate_token_is_always_a_new_one_and_leaves_the_cache_alone(hook, atlas_sandbox):
+    cached = hook.get_token()
+    assert hook.generate_token().value != cached.value
+    assert hook.get_token() is cached
+
+
+@pytest.mark.parametrize("form", ["token", "sealed", "plain"])
+def test_revoke_token_takes_a_token_in_each_form_and_the_cache_forgets_it(hook, atlas_sandbox, form):
+    token = hook.get_token()
+    hook.revoke_token({"token": token, "sealed": hook.seal(token), "plain": token.value}[form])
+    assert not atlas_sandbox.is_active(token.value)
+    assert hook.get_token().value != token.value
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_revoking_an_empty_text_is_an_error(hook, text):
+    with pytest.raises(exceptions.InvalidSealedToken, match="empty text"):
+        hook.revoke_token(text)
+
+
+def test_a_token_from_another_task_is_used_and_none_is_minted(hook, atlas_sandbox):
+    token = hook.generate_token()
+    before = atlas_sandbox.counters.token_requests
+    other = AtlasServiceAccountHook(token=hook.seal(token))
+    assert other.get_token() == token
+    assert AtlasServiceAccountHook(token=hook.seal(token)).get_token() == token
+    assert atlas_sandbox.counters.token_requests == before
+
+
+def test_a_token_from_another_task_that_has_expired_ends_in_token_expired(hook, atlas_sandbox, mocker):
+    atlas_sandbox.token_life = 1
+    sealed = hook.seal(hook.generate_token())
+    mocker.patch.object(service_account.time, "time", return_value=time.time() + 1)
+    with pytest.raises(exceptions.TokenExpired) as caught:
+        AtlasServiceAccountHook(token=sealed).get_token()
+    assert isinstance(caught.value, AirflowFailException)
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+def test_a_token_sealed_by_another_account_is_refused(hook, atlas_sandbox, says_nothing):
+    client_id, secret = atlas_sandbox.add_account()
+    other = AtlasServiceAccountHook(client_id=client_id, client_secret=secret, base_url=atlas_sandbox.url)
+    token = other.generate_token()
+    with pytest.raises(exceptions.InvalidSealedToken) as caught:
+        AtlasServiceAccountHook(token=other.seal(token)).get_token()
+    assert isinstance(caught.value, AirflowFailException)
+    says_nothing(caught.value, secret, token.value, atlas_sandbox.client_secret)
+
+
+def test_with_gives_a_token_of_its_own_and_revokes_it_on_the_way_out(hook, atlas_sandbox):
+    shared = hook.get_token()
+    with hook as own:
+        inside = own.get_token()
+        assert own.get_token() is inside
+        assert hook.get_token() is shared
+        assert inside.value != shared.value
+    assert not atlas_sandbox.is_active(inside.value)
+    assert atlas_sandbox.is_active(shared.value)
+
+
+def test_with_revokes_after_an_error_too_and_nests(hook, atlas_sandbox):
+    with pytest.raises(ZeroDivisionError), hook as outer, hook as inner:
+        outside, inside = outer.get_token(), inner.get_token()
+        raise ZeroDivisionError
+    assert outside.value != inside.value
+    assert atlas_sandbox.counters.active == 0
+
+
+def test_with_without_a_use_makes_no_request(hook, atlas_sandbox):
+    with hook:
+        pass
+    assert (atlas_sandbox.counters.token_requests, atlas_sandbox.counters.revoke_requests) == (0, 0)
+
+
+def test_a_revocation_that_fails_on_the_way_out_is_a_warning(hook, atlas_sandbox, caplog):
+    atlas_sandbox.fail_next("revoke", status=400, body=b"")
+    with hook as own:
+        own.get_token()
+    assert "was not revoked and will expire" in caplog.text
+
+
+def test_with_does_not_ask_about_a_token_that_has_expired(hook, atlas_sandbox, mocker):
+    with hook as own:
+        own.get_token()
+        mocker.patch.object(service_account.time, "time", return_value=time.time() + 3601)
+    assert atlas_sandbox.counters.revoke_requests == 0
+
+
+def test_with_and_a_token_from_another_task_contradict_each_other(hook):
+    with pytest.raises(ValueError, match="without `with`"), AtlasServiceAccountHook(token="x"):
+        pass
+
+
+def test_minted_and_opened_tokens_are_masked_in_logs(hook, masked):
+    token = hook.generate_token()
+    sealed = hook.seal(token)
+    masked.assert_called_once_with(token.value)
+    masked.reset_mock()
+    hook.unseal(sealed)
+    masked.assert_called_once_with(token.value)
+
+
+def test_it_waits_for_a_rate_limit_within_max_wait(atlas_sandbox, mocker, clock):
+    mocker.patch.object(
+        service_account,
+        "patiently",
+        lambda call, max_wait: patience.patiently(call, max_wait, clock=clock, sleep=clock.sleep),
+    )
+    for _ in range(3):
+        atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "40"})
+    with pytest.raises(exceptions.RateLimited):
+        AtlasServiceAccountHook(max_wait=100).get_token()
+    assert len(clock.slept) == 2
+    AtlasServiceAccountHook(max_wait=100).get_token()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"error": "invalid_request"}, exceptions.InvalidRequest),
+        (400, {"error": "unsupported_grant_type"}, exceptions.UnsupportedGrantType),
+        (400, {"error": "invalid_grant"}, exceptions.InvalidGrant),
+        (401, {"error": "invalid_client"}, exceptions.InvalidClient),
+        (403, {"error": "access_denied", "error_description": "IP access list"}, exceptions.AccessDenied),
+    ],
+)
+@pytest.mark.parametrize("method", ["get_token", "generate_token", "revoke_token"])
+def test_what_no_retry_cures_fails_the_task_at_once_with_atlas_words(hook, atlas_sandbox, status, body, kind, method):
+    atlas_sandbox.fail_next("revoke" if method == "revoke_token" else "token", status=status, body=json.dumps(body))
+    with pytest.raises(kind) as caught:
+        getattr(hook, method)(*([TOKEN] if method == "revoke_token" else []))
+    assert isinstance(caught.value, AirflowFailException)
+    assert (caught.value.status, caught.value.error) == (status, body["error"])
+    assert caught.value.description == body.get("error_description")
+
+
+def test_limits_are_not_final_and_the_cap_says_what_to_do(hook, atlas_sandbox):
+    atlas_sandbox.token_cap = 0
+    with pytest.raises(exceptions.TokenLimitReached, match="cache_scope=deployment") as caught:
+        hook.get_token()
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_the_test_button_mints_revokes_and_says_so(hook, atlas_sandbox, says_nothing):
+    worked, message = hook.test_connection()
+    assert worked
+    assert atlas_sandbox.client_id in message
+    assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
+    says_nothing(ValueError(message), atlas_sandbox.client_secret, *atlas_sandbox.issued)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fault", "message"),
+    [
+        ("token", {"status": 401}, "Generating a token failed. Atlas does not accept this client id and secret"),
+        ("token", {"status": 429}, "Generating a token failed. Atlas limits the rate"),
+        ("token", {"kind": "drop"}, "Generating a token failed. The connection to Atlas failed"),
+        ("token", {"kind": "silence"}, "Generating a token failed. Atlas did not answer within 0.1 s"),
+        ("revoke", {"status": 500}, "A token was generated, but revoking it failed. Atlas met an error"),
+    ],
+)
+def test_the_test_button_names_the_step_that_failed(
+    hook, atlas_sandbox, endpoint, fault, message, mocker, says_nothing
+):
+    mocker.patch.object(service_account, "TEST_TIMEOUT", 0.1)
+    atlas_sandbox.fail_next(endpoint, **fault)
+    worked, said = hook.test_connection()
+    assert not worked
+    assert said.startswith(message)
+    says_nothing(ValueError(said), atlas_sandbox.client_secret, *atlas_sandbox.issued)
+
+
+def test_the_test_button_says_which_field_is_wrong(says_nothing):
+    worked, said = AtlasServiceAccountHook(client_id="publickey", client_secret=CLIENT_SECRET).test_connection()
+    assert not worked
+    assert said.startswith("Reading the connection failed. Client ID does not start with mdb_sa_id_")
+    says_nothing(ValueError(said))
+
+
+def test_the_logs_name_a_token_by_its_fingerprint_only(hook, atlas_sandbox, caplog, says_nothing):
+    caplog.set_level(logging.DEBUG)
+    token = hook.get_token()
+    hook.revoke_token(token)
+    assert f"Generated Atlas token {token.fingerprint}, valid for 60 min." in caplog.text
+    assert f"Revoked Atlas token {token.fingerprint}." in caplog.text
+    says_nothing(None, atlas_sandbox.client_secret, token.value)
+    assert atlas_sandbox.client_secret not in repr(hook)
+
+
+def test_importing_hook_and_operators_loads_neither_requests_nor_cryptography():
+    code = """
+import sys
+from airflow.providers.common.compat.sdk import BaseHook, BaseOperator
+before = set(sys.modules)
+import airflow_provider_atlas.hooks.service_account, airflow_provider_atlas.operators.token
+print({name.partition(".")[0] for name in set(sys.modules) - before} & {"requests", "cryptography", "starlette"})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_caches_of_tasks_do_not_pile_up(atlas_sandbox, in_task):
+    atlas_sandbox.rate_limit = 100
+    for number in range(20):
+        in_task(f"task-{number}")
+        AtlasServiceAccountHook().get_token()
+    assert len(task._caches) == 20

@@ -1,0 +1,122 @@
+"""A connection's fields, from every form in which Airflow holds one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.providers.common.compat.sdk import Connection
+
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+from airflow_provider_atlas.hooks.settings import Settings
+from airflow_provider_atlas.oauth.errors import InvalidConnection
+from tests.conftest import CLIENT_ID, CLIENT_SECRET
+
+
+def connection(host: str | None = None, extra: object = None, port: int | None = None) -> Connection:
+    text = extra if isinstance(extra, str) else json.dumps(extra or {})
+    return Connection(
+        conn_id="c", conn_type="mongodbatlas", login=CLIENT_ID, password=CLIENT_SECRET, host=host, port=port, extra=text
+    )
+
+
+def test_an_empty_extra_means_the_documented_defaults():
+    settings = Settings.from_connection(connection())
+    assert settings.account.base_url == "https://cloud.mongodb.com"
+    assert (settings.transport.timeout, settings.transport.ca_bundle, settings.transport.proxies) == (30.0, None, None)
+    assert (settings.cache_scope, settings.max_wait, settings.api_version) == ("task", 300.0, "2025-03-12")
+
+
+EXTRA = {
+    "cache_scope": "deployment",
+    "api_version": "2024-08-05",
+    "timeout": 5,
+    "max_wait": "0",
+    "ca_bundle": "/etc/ca.pem",
+}
+
+
+@pytest.mark.parametrize("proxies", [{"https": "http://p:3128"}, '{"https": "http://p:3128"}'])
+def test_every_field_is_read_typed_or_as_the_form_saves_it(proxies):
+    settings = Settings.from_connection(connection(extra={**EXTRA, "proxies": proxies}))
+    assert (settings.cache_scope, settings.api_version, settings.max_wait) == ("deployment", "2024-08-05", 0.0)
+    assert (settings.transport.timeout, settings.transport.ca_bundle) == (5.0, "/etc/ca.pem")
+    assert settings.transport.proxies == {"https": "http://p:3128"}
+
+
+def test_emptied_form_fields_mean_the_defaults():
+    extra = dict.fromkeys([*EXTRA, "proxies"], "")
+    assert Settings.from_connection(connection(extra=extra)) == Settings.from_connection(connection())
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"cache_scope": "dagrun"}, "cache_scope is neither task nor deployment"),
+        ({"cache_scope": ["task"]}, "cache_scope is neither"),
+        ({"api_version": "v2"}, "api_version is no date"),
+        ({"api_version": "2025-13-01"}, "api_version is no date"),
+        ({"api_version": 20250312}, "api_version is no text"),
+        ({"timeout": 0}, "timeout must be above 0"),
+        ({"timeout": "soon"}, "timeout is no number"),
+        ({"timeout": -1}, "timeout is no number"),
+        ({"timeout": True}, "timeout is no number"),
+        ({"max_wait": -1}, "max_wait is no number"),
+        ({"max_wait": "nan"}, "max_wait is no number"),
+        ({"max_wait": "inf"}, "max_wait is no number"),
+        ({"max_wait": [1]}, "max_wait is no number"),
+        ({"ca_bundle": False}, "ca_bundle is no text"),
+        ({"proxies": "http://me:Hunter2_Hunter2@p"}, "proxies is no JSON object"),
+        ({"proxies": {"https": 3128}}, "proxies is no JSON object"),
+        ("[]", "extra is no JSON object"),
+    ],
+)
+def test_a_wrong_field_is_named_and_not_quoted(extra, message, says_nothing):
+    with pytest.raises(InvalidConnection, match=message) as caught:
+        Settings.from_connection(connection(extra=extra))
+    says_nothing(caught.value, CLIENT_SECRET, "Hunter2_Hunter2")
+
+
+@pytest.mark.parametrize("host", ["https://atlas.example", "https://atlas.example/", "atlas.example"])
+def test_a_port_of_its_own_belongs_to_the_host(host):
+    assert Settings.from_connection(connection(host, port=8443)).account.base_url == "https://atlas.example:8443"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"mongodbatlas://{CLIENT_ID}:secret@cloud.mongodbgov.com",
+        f"mongodbatlas://{CLIENT_ID}:secret@https%3A%2F%2Fcloud.mongodbgov.com",
+        json.dumps(
+            {
+                "conn_type": "mongodbatlas",
+                "login": CLIENT_ID,
+                "password": "secret",
+                "host": "https://cloud.mongodbgov.com",
+            }
+        ),
+    ],
+)
+def test_connections_from_the_environment_are_read_in_both_forms(text, monkeypatch):
+    from urllib.parse import quote
+
+    in_uri = text.startswith("mongodbatlas")
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_C", text.replace("secret", quote(CLIENT_SECRET, safe="") if in_uri else CLIENT_SECRET)
+    )
+    account = AtlasServiceAccountHook("c").settings.account
+    assert (account.client_secret, account.base_url) == (CLIENT_SECRET, "https://cloud.mongodbgov.com")
+
+
+def test_the_deployment_s_options_stand_behind_the_connection_s(monkeypatch):
+    for name, value in (("CACHE_SCOPE", "deployment"), ("TIMEOUT", "3"), ("MAX_WAIT", "17")):
+        monkeypatch.setenv(f"AIRFLOW__ATLAS__{name}", value)
+    settings = Settings.from_connection(connection())
+    assert (settings.cache_scope, settings.transport.timeout, settings.max_wait) == ("deployment", 3.0, 17.0)
+    settings = Settings.from_connection(connection(extra={"max_wait": 18}))
+    assert settings.max_wait == 18.0
+
+
+def test_a_hook_s_own_arguments_win():
+    settings = Settings.from_connection(connection(extra=EXTRA), cache_scope="task", max_wait=1)
+    assert (settings.cache_scope, settings.max_wait) == ("task", 1.0)

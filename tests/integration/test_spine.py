@@ -1,0 +1,50 @@
+"""The provider's main job through a real scheduler: generate, use in mapped tasks, revoke; and what it leaves behind."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def counted_from_here(sandbox):
+    sandbox.reset_counters()
+
+
+def test_a_dag_run_shares_one_token_and_gives_it_back(airflow, sandbox):
+    active = sandbox.counters.active
+    run = airflow.run_dag("atlas_token_lifecycle")
+    assert run.state == "success"
+    assert set(run.tasks.values()) == {"success"}
+    assert len([key for key in run.tasks if key[0] == "count_projects"]) == 4
+    counters = sandbox.counters
+    assert (counters.token_requests, counters.revoked, counters.rate_limited) == (1, 1, 0)
+    assert counters.active == active
+
+
+def test_rotation_leaves_one_token_however_often_it_runs(airflow, sandbox):
+    active = sandbox.counters.active
+    first, second = (airflow.run_dag("atlas_token_rotation") for _ in range(2))
+    assert (first.state, second.state) == ("success", "success")
+    assert first.tasks["revoke_before", -1] == "skipped"
+    assert second.tasks["revoke_before", -1] == "success"
+    assert (sandbox.counters.issued, sandbox.counters.revoked) == (2, 1)
+    assert sandbox.counters.active == active + 1
+
+
+def test_a_failing_task_does_not_keep_the_teardown_from_revoking(airflow, sandbox):
+    active = sandbox.counters.active
+    run = airflow.run_dag("failing_task")
+    assert run.tasks == {("generate", -1): "success", ("fail", -1): "failed", ("revoke", -1): "success"}
+    assert sandbox.counters.active == active
+
+
+def test_bad_credentials_fail_at_once_and_say_why(airflow, sandbox):
+    run = airflow.run_dag("wrong_secret")
+    assert set(run.tasks.values()) == {"failed"}
+    tries = airflow.query("SELECT try_number FROM task_instance WHERE run_id = ?", (run.run_id,))
+    assert [row["try_number"] for row in tries] == [1, 1]
+    assert sandbox.counters.token_requests == 2
+    logs = [text for path, text in airflow.logs() if "wrong_secret" in str(path) and "attempt=1" in path.name]
+    assert len(logs) == 2
+    for log in logs:
+        assert b"HTTP 401 invalid_client: Invalid credentials provided." in log

@@ -1,0 +1,66 @@
+"""A worker waits as long as max_wait allows, and not a second longer than is of use."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_atlas.oauth import errors
+from airflow_provider_atlas.oauth.patience import patiently
+
+
+def answers(*outcomes):
+    """A call that raises or returns one outcome after another."""
+    waiting = iter(outcomes)
+
+    def call():
+        outcome = next(waiting)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    return call
+
+
+def test_it_waits_until_atlas_answers(clock):
+    call = answers(errors.RateLimited(retry_after=30), errors.ServiceUnavailable(retry_after=10), "token")
+    assert patiently(call, 300, clock=clock, sleep=clock.sleep) == "token"
+    assert [30 <= clock.slept[0] <= 33, 10 <= clock.slept[1] <= 11] == [True, True]
+
+
+def test_it_never_adds_a_backoff_to_what_atlas_said(clock):
+    call = answers(*[errors.RateLimited(retry_after=20)] * 5, "token")
+    patiently(call, 300, clock=clock, sleep=clock.sleep)
+    assert all(20 <= wait <= 22 for wait in clock.slept)
+
+
+def test_a_wait_that_goes_beyond_max_wait_is_not_begun(clock):
+    with pytest.raises(errors.RateLimited):
+        patiently(answers(errors.RateLimited(retry_after=301)), 300, clock=clock, sleep=clock.sleep)
+    assert clock.slept == []
+
+
+def test_waits_add_up_to_max_wait_at_most(clock):
+    start = clock.now
+    with pytest.raises(errors.AtlasUnreachable):
+        patiently(answers(*[errors.AtlasUnreachable()] * 99), 300, clock=clock, sleep=clock.sleep)
+    assert 200 < clock.now - start <= 300
+
+
+def test_a_max_wait_of_zero_raises_at_once(clock):
+    with pytest.raises(errors.RateLimited):
+        patiently(answers(errors.RateLimited(retry_after=0)), 0, clock=clock, sleep=clock.sleep)
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("error", [errors.InvalidClient(), errors.TokenLimitReached(), ZeroDivisionError()])
+def test_other_errors_end_it(error, clock):
+    with pytest.raises(type(error)):
+        patiently(answers(error, "never"), 300, clock=clock, sleep=clock.sleep)
+
+
+def test_each_wait_is_one_log_line_with_length_and_reason(clock, caplog):
+    caplog.set_level("INFO")
+    patiently(answers(errors.RateLimited(status=429, retry_after=30), 1), 300, clock=clock, sleep=clock.sleep)
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith("Waiting 3")
+    assert line.endswith("Atlas limits the rate of requests (HTTP 429).")

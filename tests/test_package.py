@@ -1,0 +1,95 @@
+"""What Airflow and pip will do with the package: entry point, schema, form, DAG files, wheel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import distribution, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+from airflow_provider_atlas.get_provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR, get_provider_info
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "example_dags").glob("*.py"))
+#: Parts of names that Airflow redacts (secrets masker, DEFAULT_SENSITIVE_FIELDS).
+SENSITIVE = {
+    *("access_token", "api_key", "apikey", "authorization", "keyfile_dict", "passphrase", "passwd", "password"),
+    *("private_key", "proxy", "proxies", "secret", "service_account", "token"),
+}
+
+
+def test_the_entry_point_leads_to_the_provider_info():
+    (entry,) = [
+        entry for entry in entry_points(group="apache_airflow_provider") if entry.dist.name == "airflow-provider-atlas"
+    ]
+    assert entry.load()() == get_provider_info()
+
+
+def test_the_provider_info_satisfies_airflow_s_schema():
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_its_name_is_the_distribution_s():
+    assert get_provider_info()["package-name"] == distribution("airflow-provider-atlas").metadata["Name"]
+
+
+def test_every_module_and_class_it_names_exists():
+    info = get_provider_info()
+    for kind in ("hooks", "operators"):
+        for module in info[kind][0]["python-modules"]:
+            __import__(module)
+    (connection,) = info["connection-types"]
+    assert connection["hook-class-name"] == f"{AtlasServiceAccountHook.__module__}.{AtlasServiceAccountHook.__name__}"
+    assert connection["connection-type"] == AtlasServiceAccountHook.conn_type
+    assert connection["hook-name"] == AtlasServiceAccountHook.hook_name
+
+
+@pytest.mark.parametrize("field", [name for name in CONNECTION_FIELDS if name != "proxies"])
+def test_airflow_shows_every_field_but_the_proxies_in_clear(field):
+    assert not [word for word in SENSITIVE if word in field]
+
+
+def test_the_hook_s_own_form_for_older_airflows_is_the_same():
+    assert AtlasServiceAccountHook.get_ui_field_behaviour() == {
+        "hidden_fields": UI_FIELD_BEHAVIOUR["hidden-fields"],
+        "relabeling": UI_FIELD_BEHAVIOUR["relabeling"],
+        "placeholders": UI_FIELD_BEHAVIOUR["placeholders"],
+    }
+
+
+def test_the_hook_s_widgets_for_older_airflows_are_those_fields():
+    pytest.importorskip("flask_appbuilder", reason="only where Airflow's UI is built on it: 2.11 to 3.1")
+    widgets = AtlasServiceAccountHook.get_connection_form_widgets()
+    assert list(widgets) == list(CONNECTION_FIELDS)
+    assert widgets["cache_scope"].field_class.__name__ == "SelectField"
+    assert widgets["timeout"].field_class.__name__ == "IntegerField"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_dag_imports_and_is_named_after_its_file(path):
+    spec = spec_from_file_location(path.stem, path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert path.stem in vars(module)
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--installer", "uv", "--outdir", tmp_path, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"airflow_provider_atlas"}
+    assert "airflow_provider_atlas/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
