@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_atlas.sandbox.faults import Fault
 
+#: Faults are for every method, rules for one.
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
 Rule = Callable[[AtlasState, Call], Answer]
 
 
@@ -40,11 +43,13 @@ def build(state: AtlasState, connections: Connections) -> Starlette:
                 state.count("faults")
                 if (faulty := await act_out(fault, request, connections)) is not None:
                     return faulty
+            if request.method != method:
+                return Response("Method Not Allowed", 405, {"Allow": method})
             with state.lock:
                 answer = rule(state, call)
             return respond(answer, state.clock(), pretty=call.flag("pretty"), envelope=call.flag("envelope"))
 
-        return Route(path, handle, methods=[method])
+        return Route(path, handle, methods=METHODS)
 
     app = Starlette(
         routes=[

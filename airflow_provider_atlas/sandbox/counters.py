@@ -10,12 +10,12 @@ class Counters:
     """
     A snapshot. It counts what clients did, not what the sandbox's owner did through Python.
 
-    :param token_requests: POSTs to the token endpoint, whatever came of them
+    :param token_requests: requests to the token endpoint, whatever came of them
     :param issued: access tokens handed out
     :param credentials_refused: answers of a token endpoint to credentials that are not valid (400 and 401)
     :param rate_limited: 429 answers of both token endpoints
     :param cap_refused: 403 answers because of too many active tokens
-    :param revoke_requests: POSTs to the revocation endpoint, whatever came of them
+    :param revoke_requests: requests to the revocation endpoint, whatever came of them
     :param revoked: tokens that were live when a client revoked them
     :param active: tokens that are active now, of all accounts
     :param api_requests: requests to the Administration API, whatever came of them

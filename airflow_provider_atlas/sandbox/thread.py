@@ -40,13 +40,16 @@ class PromptServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close everything at once: whoever still waits for an answer gets none."""
-        for server in self.servers:
-            server.close()
-        # Again and again: a connection that was accepted before the server closed becomes one of ours in a task.
+        # A connection that is accepted becomes one of ours in a task, and asyncio loses it if the server has closed by
+        # then. So first accept no more, then let the tasks come to their ends, and close the server last.
+        for listening in sockets or ():
+            asyncio.get_running_loop().remove_reader(listening)
         while self._connections or len(asyncio.all_tasks()) > 1:
             for connection in self._connections.values():
                 connection.abort()
             await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
 
 
 class ServerThread:
@@ -69,6 +72,8 @@ class ServerThread:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._socket = stack.enter_context(socket.create_server((host, port), family=family, backlog=512))
             self._cleanup = stack.pop_all()
+        # asyncio sets it only where the socket names its protocol; without it every answer waits 40 ms for an ACK.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             app,

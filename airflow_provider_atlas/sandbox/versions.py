@@ -27,7 +27,7 @@ def negotiate(accept: str, path: str, now: float) -> str | Answer:
 def version_headers(version: str) -> dict[str, str]:
     headers = {"Content-Type": f"application/vnd.atlas.{version}+json;charset=utf-8"}
     if version < DEPRECATED_BEFORE:
-        # Atlas dates Deprecation like Sunset (RFC 8594), not as the later RFC 9745 does.
+        # An HTTP date, as in Sunset (RFC 8594) and in Deprecation before RFC 9745.
         deprecated = datetime.fromisoformat(DEPRECATED_BEFORE).strftime("%a, %d %b %Y 00:00:00 GMT")
         headers |= {"Deprecation": deprecated, "Sunset": SUNSET}
     return headers

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 import requests
+
+from airflow_provider_atlas.sandbox.call import Call
 
 
 def test_a_token_is_generated_used_and_revoked(sandbox, generate, read):
@@ -106,6 +109,12 @@ def test_faults_meet_only_their_own_endpoint(sandbox, generate, read):
     assert [read(token).status_code for _ in range(2)] == [503, 200]
 
 
+def test_faults_meet_requests_whatever_their_method(sandbox):
+    sandbox.fail_next("api", status=503)
+    asked = [requests.patch(f"{sandbox.url}/api/atlas/v2/groups", timeout=10) for _ in range(2)]
+    assert [(answer.status_code, answer.headers.get("Allow")) for answer in asked] == [(503, None), (405, "GET")]
+
+
 def test_a_dropped_connection_gets_no_answer_and_no_token(sandbox, generate):
     sandbox.fail_next("token", kind="drop")
     with pytest.raises(requests.exceptions.ConnectionError):
@@ -134,6 +143,21 @@ def test_a_silence_ends_without_an_answer_when_the_sandbox_stops(sandbox, genera
                 waiting.exception(timeout=0.01)
         sandbox.stop()
         assert isinstance(waiting.exception(timeout=10), requests.exceptions.ConnectionError)
+
+
+def test_a_secret_that_is_deleted_in_the_middle_of_a_request_leaves_no_live_token(sandbox, generate, monkeypatch):
+    deletion = threading.Thread(target=sandbox.delete_secret, args=[sandbox.client_secret])
+    read_form = Call.form
+
+    def delete_before_reading(call):
+        deletion.start()
+        deletion.join(0.1)
+        return read_form(call)
+
+    monkeypatch.setattr(Call, "form", delete_before_reading)
+    token = generate().json()["access_token"]
+    deletion.join(10)
+    assert not sandbox.is_active(token)
 
 
 def test_many_clients_at_once_are_counted_one_by_one(sandbox, generate):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -45,6 +46,15 @@ def test_stopping_twice_is_stopping_once_and_starting_twice_is_an_error(sandbox)
 def test_a_sandbox_can_be_stopped_as_soon_as_it_is_started():
     Sandbox().start().stop()
     assert threads() == []
+
+
+def test_answers_do_not_wait_for_acknowledgements(sandbox):
+    with requests.Session() as session:
+        started = time.monotonic()
+        for _ in range(50):
+            session.get(f"{sandbox.url}/_sandbox/counters", timeout=10)
+    # With Nagle's algorithm in the way it takes 2 s.
+    assert time.monotonic() - started < 1.5
 
 
 def test_a_sandbox_stops_under_load(sandbox, generate):
