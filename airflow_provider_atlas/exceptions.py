@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_atlas.api.errors import AtlasApiError
 from airflow_provider_atlas.oauth import errors
 from airflow_provider_atlas.oauth.errors import (
     AtlasError,
@@ -19,6 +20,7 @@ from airflow_provider_atlas.oauth.errors import (
     RateLimited,
     ServerError,
     ServiceUnavailable,
+    StoreUnavailable,
     TokenLimitReached,
     UnexpectedAnswer,
 )
@@ -26,6 +28,10 @@ from airflow_provider_atlas.oauth.errors import (
 
 class InvalidConnection(errors.InvalidConnection, AirflowFailException):
     __doc__ = errors.InvalidConnection.__doc__
+
+
+class InvalidCall(errors.InvalidCall, AirflowFailException):
+    __doc__ = errors.InvalidCall.__doc__
 
 
 class InvalidRequest(errors.InvalidRequest, AirflowFailException):
@@ -62,9 +68,11 @@ class InvalidSealedToken(errors.InvalidSealedToken, AirflowFailException):
 
 __all__ = [
     "AccessDenied",
+    "AtlasApiError",
     "AtlasError",
     "AtlasUnreachable",
     "CertificateRefused",
+    "InvalidCall",
     "InvalidClient",
     "InvalidConnection",
     "InvalidGrant",
@@ -73,6 +81,7 @@ __all__ = [
     "RateLimited",
     "ServerError",
     "ServiceUnavailable",
+    "StoreUnavailable",
     "TokenExpired",
     "TokenLimitReached",
     "UnexpectedAnswer",
@@ -85,6 +94,7 @@ _FINAL: dict[type[AtlasError], type[AtlasError]] = {
     for kind in (
         AccessDenied,
         CertificateRefused,
+        InvalidCall,
         InvalidClient,
         InvalidConnection,
         InvalidGrant,

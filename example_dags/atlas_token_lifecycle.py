@@ -17,20 +17,8 @@ def atlas_token_lifecycle() -> None:
 
     @task
     def count_projects(page: int, token: str) -> int:
-        import requests
-
         hook = AtlasServiceAccountHook(token=token)
-        answer = requests.get(
-            f"{hook.settings.account.base_url}/api/atlas/v2/groups",
-            params={"pageNum": page, "itemsPerPage": 5},
-            headers={
-                "Authorization": f"Bearer {hook.get_token().value}",
-                "Accept": f"application/vnd.atlas.{hook.settings.api_version}+json",
-            },
-            timeout=30,
-        )
-        answer.raise_for_status()
-        return len(answer.json()["results"])
+        return len(hook.run("/api/atlas/v2/groups", params={"pageNum": page, "itemsPerPage": 5})["results"])
 
     pages = count_projects.partial(token=generate.output["token"]).expand(page=[1, 2, 3, 4])
     generate.as_setup() >> pages >> revoke.as_teardown(setups=generate)

@@ -18,8 +18,10 @@ from airflow_provider_atlas.oauth.token import AccessToken
 
 log = logging.getLogger(__name__)
 
-#: After a failed advisory renewal the next one is tried this many seconds later.
-PAUSE_AFTER_FAILURE = 30.0
+#: A token that could not be renewed yet, or that others are renewing, is looked at again after so many seconds.
+PAUSE = 30.0
+#: A refusal by Atlas may cause one new token in this many seconds.
+REFUSAL_PAUSE = 60.0
 
 
 class Renewal(Enum):
@@ -41,6 +43,9 @@ def renewal(token: AccessToken | None, now: float) -> Renewal:
     return Renewal.ADVISORY if now >= token.renew_at.timestamp() else Renewal.NOT_YET
 
 
+Fetch = Callable[[Renewal], AccessToken]
+
+
 class TokenCache:
     """
     Holds one token and renews it through the fetcher of whoever finds it stale.
@@ -52,9 +57,10 @@ class TokenCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._held: tuple[AccessToken, float] | None = None  # with the time until which nobody needs to look at it
-        self._flight: Future[AccessToken] | None = None
+        self._flight: Future[AccessToken | None] | None = None
+        self._refusals_until = 0.0
 
-    def get(self, fetch: Callable[[Renewal], AccessToken]) -> AccessToken:
+    def get(self, fetch: Fetch) -> AccessToken:
         """
         The token, fresh or still alive.
 
@@ -70,10 +76,7 @@ class TokenCache:
                 return held[0]
             token = held[0] if held is not None else None
             need = renewal(token, now)
-            flight = self._flight
-            leading = flight is None
-            if flight is None:
-                flight = self._flight = Future()
+            leading, flight = self._board()
         if leading:
             self._lead(flight, fetch, need)
         elif token is not None and need is Renewal.ADVISORY:
@@ -81,25 +84,60 @@ class TokenCache:
         if token is not None and need is Renewal.ADVISORY and (error := flight.exception()) is not None:
             log.warning("The Atlas token %s could not be renewed yet and stays in use: %s", token.fingerprint, error)
             return token
+        found = flight.result()
+        # A flight that looked for a replacement may come back without one, and says nothing about a stale token.
+        return found if found is not None else self.get(fetch)
+
+    def replace(self, refused: AccessToken, fetch: Callable[[bool], AccessToken | None]) -> AccessToken | None:
+        """
+        Another token in place of one that Atlas refused: the one that is held meanwhile, else what ``fetch`` finds.
+
+        :param fetch: is told whether it may generate a token. A refusal may cause one in :data:`REFUSAL_PAUSE`: one
+            that outlives a new token is about rights, and a fleet without rights must not eat up the active tokens.
+        :return: ``None`` if there is no other token to be had. The refused one stays: another would fare no better.
+        """
+        with self._lock:
+            if self._held is not None and self._held[0].value != refused.value:
+                return self._held[0]
+            leading, flight = self._board()
+            now = self._clock()
+            may_mint = now >= self._refusals_until
+            if leading and may_mint:
+                self._refusals_until = now + REFUSAL_PAUSE
+        if leading:
+            self._lead(flight, lambda _: fetch(may_mint), Renewal.MANDATORY)
         return flight.result()
 
-    def _lead(self, flight: Future[AccessToken], fetch: Callable[[Renewal], AccessToken], need: Renewal) -> None:
+    def _board(self) -> tuple[bool, Future[AccessToken | None]]:
+        """Join the request that is under way, or lead one. The lock is held."""
+        if self._flight is not None:
+            return False, self._flight
+        self._flight = Future()
+        return True, self._flight
+
+    def _lead(
+        self, flight: Future[AccessToken | None], fetch: Callable[[Renewal], AccessToken | None], need: Renewal
+    ) -> None:
         try:
             token = fetch(need)
         except BaseException as error:
             with self._lock:
                 self._flight = None
                 if self._held is not None and need is Renewal.ADVISORY:
-                    old = self._held[0]
-                    self._held = old, min(self._clock() + PAUSE_AFTER_FAILURE, old.expires_at.timestamp())
+                    self._held = self._held[0], self._next_look(self._held[0])
             flight.set_exception(error)
             if not isinstance(error, Exception):  # a task's time-out or Ctrl-C belongs to this thread
                 raise
         else:
             with self._lock:
                 self._flight = None
-                self._held = token, token.renew_at.timestamp()
+                if token is not None:
+                    self._held = token, self._next_look(token)
             flight.set_result(token)
+
+    def _next_look(self, token: AccessToken) -> float:
+        """When the token goes stale; of one that is stale already, after a pause, and at its end at the latest."""
+        return max(token.renew_at.timestamp(), min(self._clock() + PAUSE, token.expires_at.timestamp()))
 
     def drop(self, value: str) -> None:
         """Forget the token ``value``, and only that: of many threads with one refused token one causes a renewal."""

@@ -12,7 +12,7 @@ import json
 import math
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.oauth.errors import InvalidSealedToken
 from airflow_provider_atlas.oauth.token import AccessToken
@@ -32,9 +32,14 @@ def is_sealed(text: str) -> bool:
     return text.startswith(PREFIX)
 
 
-def seal(account: ServiceAccount, token: AccessToken) -> str:
-    """Encrypt a token for holders of the same secret."""
+def seal(account: ServiceAccount, token: AccessToken, *, shared: bool = False) -> str:
+    """
+    Encrypt a token for holders of the same secret.
+
+    :param shared: whether it is the deployment's, so that who revokes it takes it out of the store.
+    """
     content = {
+        "shared": shared,
         "value": token.value,
         "issued_at": token.issued_at.timestamp(),
         "expires_at": token.expires_at.timestamp(),
@@ -48,6 +53,25 @@ def unseal(account: ServiceAccount, text: str) -> AccessToken:
 
     :raises InvalidSealedToken: for anything that :func:`seal` did not make with this account and secret.
     """
+    try:
+        content = _open(account, text)
+        value, times = content["value"], (content["issued_at"], content["expires_at"])
+        if not isinstance(value, str) or not all(math.isfinite(time) for time in times):
+            raise ValueError
+        issued_at, expires_at = (datetime.fromtimestamp(time, UTC) for time in times)
+    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+        pass
+    else:
+        return AccessToken(value, "Bearer", issued_at, expires_at)
+    raise InvalidSealedToken("The sealed token's content is not this provider's")
+
+
+def is_shared(account: ServiceAccount, text: str) -> bool:
+    """Whether a sealed token is the deployment's."""
+    return _open(account, text).get("shared") is True
+
+
+def _open(account: ServiceAccount, text: str) -> dict[str, Any]:
     from cryptography.fernet import InvalidToken
 
     if not isinstance(text, str) or not is_sealed(text):
@@ -56,16 +80,13 @@ def unseal(account: ServiceAccount, text: str) -> AccessToken:
         raise InvalidSealedToken("The token was sealed by another version of this provider")
     try:
         content = json.loads(_fernet(account).decrypt(text.removeprefix(PREFIX + VERSION)))
-        value, times = content["value"], (content["issued_at"], content["expires_at"])
-        if not isinstance(value, str) or not all(math.isfinite(time) for time in times):
-            raise ValueError
-        issued_at, expires_at = (datetime.fromtimestamp(time, UTC) for time in times)
+        if isinstance(content, dict):
+            return content
+        failure = "The sealed token's content is not this provider's"
     except InvalidToken:  # a MAC cannot tell damage from another key
         failure = "The sealed token is damaged, or was sealed by another service account or with another secret"
-    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+    except (ValueError, RecursionError):
         failure = "The sealed token's content is not this provider's"
-    else:
-        return AccessToken(value, "Bearer", issued_at, expires_at)
     raise InvalidSealedToken(failure)
 
 

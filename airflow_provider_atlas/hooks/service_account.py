@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
+from airflow_provider_atlas.api import calls
 from airflow_provider_atlas.cache import sealing, task
+from airflow_provider_atlas.cache.deployment import DeploymentToken
 from airflow_provider_atlas.cache.memory import Renewal, TokenCache, renewal
+from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.exceptions import airflow_errors
 from airflow_provider_atlas.get_provider_info import (
     CONNECTION_FIELDS,
@@ -27,13 +30,16 @@ from airflow_provider_atlas.get_provider_info import (
     UI_FIELD_BEHAVIOUR,
 )
 from airflow_provider_atlas.hooks.settings import Settings
-from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, TokenExpired
+from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, StoreUnavailable, TokenExpired
 from airflow_provider_atlas.oauth.patience import patiently
 from airflow_provider_atlas.oauth.token import AccessToken, fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from airflow.providers.common.compat.sdk import Connection
 
+    from airflow_provider_atlas.api.session import AtlasSession
     from airflow_provider_atlas.oauth.client import TokenClient
     from airflow_provider_atlas.oauth.transport import Transport
 
@@ -93,6 +99,7 @@ class AtlasServiceAccountHook(BaseHook):
         # A hook made inside a task belongs to it; one made at the top of a DAG file serves whichever task is running.
         self._task = task.current()
         self._cache: TokenCache | None = None
+        self._session: AtlasSession | None = None
         self._own = threading.local()
         self._minted: list[AccessToken] | None = None  # kept where this hook alone has to revoke them
 
@@ -172,9 +179,14 @@ class AtlasServiceAccountHook(BaseHook):
             value = token.value
         if not value.strip():
             raise InvalidSealedToken("There is no token to revoke in an empty text")
-        patiently(lambda: self._client().revoke(value), self.settings.max_wait)
-        task.forget(value)
-        log.info("Revoked Atlas token %s.", fingerprint(value))
+        self._revoke(value, self.settings.max_wait)
+        if isinstance(token, str) and sealing.is_sealed(token) and sealing.is_shared(self.settings.account, token):
+            try:
+                self._deployment().forget([value])
+            except StoreUnavailable as error:
+                log.warning(
+                    "Atlas token %s stays in the store, and will be revoked again: %s", fingerprint(value), error
+                )
 
     def seal(self, token: AccessToken) -> str:
         """Encrypt a token for whoever holds the same secret, to be handed to another task."""
@@ -190,6 +202,118 @@ class AtlasServiceAccountHook(BaseHook):
         token = sealing.unseal(self.settings.account, text)
         mask_secret(token.value)
         return token
+
+    @airflow_errors()
+    def replace_token(self, refused: AccessToken) -> AccessToken | None:
+        """
+        Another token in place of one that Atlas refused, as :meth:`get_conn`'s sessions ask for it.
+
+        A refusal causes at most one new token a minute, and the token that it replaces is revoked.
+
+        :return: ``None`` if there is no other to be had: then the refusal is about rights.
+        :raises TokenExpired: if this hook works with a token from another task, which it may not replace.
+        """
+        if self._handed_over is not None:
+            raise TokenExpired("Atlas refused the token that was handed to this task", status=401)
+
+        def fetch(may_mint: bool) -> AccessToken | None:
+            minted: list[AccessToken] = []
+            if self._shares():
+                token = self._deployment(minted).replace(refused, may_mint)
+            else:
+                token = self._fetch(Renewal.MANDATORY) if may_mint else None
+                minted += [token] if token is not None else []
+            if minted:
+                self._revoke_quietly(refused, max_wait=0)
+            return token
+
+        return (self._cache or self._find_cache()).replace(refused, fetch)
+
+    @airflow_errors()
+    def share_token(self) -> tuple[AccessToken, list[str]]:
+        """
+        Generate a token and put it in place of the deployment's, whatever scope this hook itself has.
+
+        :return: the token, and sealed, what the store still holds unrevoked. Revoke these when the new one is out.
+        :raises StoreUnavailable: if Airflow's Variables cannot be written; the new token is then revoked.
+        """
+        minted: list[AccessToken] = []
+        try:
+            token, replaced = self._deployment(minted).publish()
+        except StoreUnavailable:
+            for token in minted:
+                self._revoke_quietly(token, max_wait=0)
+            raise
+        return token, [sealing.seal(self.settings.account, old, shared=True) for old in replaced]
+
+    @airflow_errors()
+    def unshare_token(self) -> int:
+        """
+        Revoke all tokens that the deployment shares for this service account and remove them from the store.
+
+        :return: how many there were.
+        """
+        return self._deployment().dissolve(self.revoke_token)
+
+    def get_conn(self) -> AtlasSession:
+        """
+        A ``requests.Session`` for the Administration API, the same one at each call.
+
+        Relative URLs, the API version, the token on each request, waits for 429 and 503 within ``max_wait``; see
+        :class:`~airflow_provider_atlas.api.session.AtlasSession`.
+        """
+        if self._session is None:
+            from airflow_provider_atlas.api.session import AtlasSession
+
+            settings = self.settings
+            self._session = AtlasSession(
+                settings.account.base_url,
+                self,
+                transport=settings.transport,
+                api_version=settings.api_version,
+                max_wait=settings.max_wait,
+            )
+        return self._session
+
+    @airflow_errors()
+    def run(
+        self,
+        endpoint: str,
+        method: str = "GET",
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        api_version: str | None = None,
+    ) -> Any:
+        """
+        Call the Administration API.
+
+        .. seealso:: MongoDB Atlas documentation, "Atlas Administration API".
+
+        :param endpoint: path such as ``/api/atlas/v2/groups``, or a link that Atlas gave.
+        :param method: HTTP method.
+        :param json: body, to be encoded.
+        :param params: query parameters.
+        :param api_version: date of the API version, instead of the connection's.
+        :return: the decoded body, ``None`` for an empty one.
+        :raises AtlasApiError: if Atlas refuses; carries its status, code, words and bad fields, and a remedy.
+        :raises InvalidCall: if the endpoint or the version is not possible.
+        """
+        return calls.run(self.get_conn(), endpoint, method=method, json=json, params=params, api_version=api_version)
+
+    def paginate(
+        self, endpoint: str, *, params: Mapping[str, Any] | None = None, api_version: str | None = None
+    ) -> Iterator[Any]:
+        """
+        Yield all results of a resource that comes in pages, one page in memory at a time.
+
+        :param endpoint: as for :meth:`run`.
+        :param params: query parameters; ``itemsPerPage`` is 500 unless it is among them.
+        :param api_version: date of the API version, instead of the connection's.
+        :raises AtlasApiError: also for an answer that is no page, and for pages that lead back.
+        """
+        with airflow_errors():
+            yield from calls.paginate(self.get_conn(), endpoint, params=params, api_version=api_version)
 
     def test_connection(self) -> tuple[bool, str]:
         """Generate a token and revoke it, in some ten seconds at most: what the Test button shows."""
@@ -210,7 +334,7 @@ class AtlasServiceAccountHook(BaseHook):
         if self._handed_over is not None:
             raise ValueError("A hook that was given a token has none of its own to revoke: use it without `with`.")
         own = copy.copy(self)
-        own._own, own._cache, own._minted = threading.local(), TokenCache(), []
+        own._own, own._cache, own._minted, own._session = threading.local(), TokenCache(), [], None
         self._own.stack = [*getattr(self._own, "stack", ()), own]
         return own
 
@@ -219,17 +343,36 @@ class AtlasServiceAccountHook(BaseHook):
         for token in own._minted or ():
             if renewal(token, time.time()) is Renewal.MANDATORY:
                 continue
-            try:
-                own.revoke_token(token)
-            except AtlasError as error:
-                log.warning("Atlas token %s was not revoked and will expire: %s", token.fingerprint, error)
+            own._revoke_quietly(token, self.settings.max_wait)
+
+    def _revoke_quietly(self, token: AccessToken, max_wait: float) -> None:
+        try:
+            self._revoke(token.value, max_wait)
+        except AtlasError as error:
+            log.warning("Atlas token %s was not revoked and will expire: %s", token.fingerprint, error)
 
     def _find_cache(self) -> TokenCache:
-        running = self._task or task.current()
+        running = "deployment" if self._shares() else self._task or task.current()
         cache = task.cache_for(self.settings.account, running, self._handed_over)
         if self._task is not None:
             self._cache = cache
         return cache
+
+    def _shares(self) -> bool:
+        """Whether tokens come from the deployment's store: not those handed over, nor those of ``with``."""
+        return self.settings.cache_scope == "deployment" and self._handed_over is None and self._minted is None
+
+    def _deployment(self, minted: list[AccessToken] | None = None, max_wait: float | None = None) -> DeploymentToken:
+        """The deployment's token; what this hook mints for it is added to ``minted``."""
+
+        def mint() -> AccessToken:
+            token = self._generate(0)
+            if minted is not None:
+                minted.append(token)
+            return token
+
+        wait = self.settings.max_wait if max_wait is None else max_wait
+        return DeploymentToken(self.settings.account, Variables(), mint, wait)
 
     @airflow_errors()
     def _fetch(self, need: Renewal) -> AccessToken:
@@ -239,7 +382,10 @@ class AtlasServiceAccountHook(BaseHook):
                 raise TokenExpired()
             return token
         # While the old token lives, nobody is kept waiting for a new one.
-        token = self._generate(0 if need is Renewal.ADVISORY else self.settings.max_wait)
+        max_wait = 0 if need is Renewal.ADVISORY else self.settings.max_wait
+        if self._shares():
+            return self._deployment(max_wait=max_wait).get()
+        token = self._generate(max_wait)
         if self._minted is not None:
             self._minted.append(token)
         return token
@@ -250,6 +396,11 @@ class AtlasServiceAccountHook(BaseHook):
         life = (token.expires_at - token.issued_at).total_seconds() / 60
         log.info("Generated Atlas token %s, valid for %.0f min.", token.fingerprint, life)
         return token
+
+    def _revoke(self, value: str, max_wait: float) -> None:
+        patiently(lambda: self._client().revoke(value), max_wait)
+        task.forget(value)
+        log.info("Revoked Atlas token %s.", fingerprint(value))
 
     def _client(self, transport: Transport | None = None) -> TokenClient:
         from airflow_provider_atlas.oauth.client import TokenClient

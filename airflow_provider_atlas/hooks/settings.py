@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_atlas.api.urls import DEFAULT_API_VERSION, is_version
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.errors import InvalidConnection
 from airflow_provider_atlas.oauth.transport import Transport
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
-
-#: Served for every resource of the Administration API (the newest version not after it).
-DEFAULT_API_VERSION = "2025-03-12"
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ def _scope(value: object) -> str:
 
 
 def _version(value: str) -> str:
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", value):
+    if not is_version(value):
         raise InvalidConnection(f"api_version is no date such as {DEFAULT_API_VERSION}")
     return value
 

@@ -81,8 +81,8 @@ def error_from(
     :return: the error, to be raised by the caller.
     """
     body = body or {}
-    code = _words(body.get("errorCode") or body.get("error"), scrub)
-    description = _words(body.get("detail") or body.get("error_description"), scrub)
+    code = words(body.get("errorCode") or body.get("error"), scrub)
+    description = words(body.get("detail") or body.get("error_description"), scrub)
     said: dict[str, Any] = {"status": status, "error": code, "description": description}
     if status == 429:
         limit, window = stated_limit(description, body.get("parameters"))
@@ -105,7 +105,8 @@ def utcnow(clock: Callable[[], float]) -> datetime:
     return datetime.fromtimestamp(clock(), UTC)
 
 
-def _words(value: object, scrub: Callable[[str], str]) -> str | None:
+def words(value: object, scrub: Callable[[str], str]) -> str | None:
+    """What the server wrote as one line without secrets, cut to a length that a log can bear."""
     if not isinstance(value, str):
         return None
     line = "".join(character if character.isprintable() else " " for character in scrub(value)).strip()

@@ -47,6 +47,12 @@ class InvalidConnection(AtlasError):
     summary = "The Atlas connection is not usable"
 
 
+class InvalidCall(AtlasError):
+    """The arguments of a call are wrong; nothing was sent to Atlas."""
+
+    summary = "The call to Atlas is not possible"
+
+
 class InvalidRequest(AtlasError):
     """400 ``invalid_request``: Atlas says the credentials are not valid."""
 
@@ -172,6 +178,13 @@ class UnexpectedAnswer(AtlasError):
 
     summary = "The answer is not one that Atlas gives"
     remedy = "Check that the Atlas URL is right and that no proxy answers in Atlas's place."
+
+
+class StoreUnavailable(AtlasError):
+    """Airflow's Variables, where the deployment's token lies, cannot be read or written."""
+
+    summary = "The place of the deployment's token is not available"
+    remedy = "Check Airflow's metadata database or secrets backend, and whether tasks may write Variables."
 
 
 class TokenExpired(AtlasError):

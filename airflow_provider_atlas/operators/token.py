@@ -35,6 +35,8 @@ class GenerateTokenOperator(BaseOperator):
     .. seealso:: MongoDB Atlas documentation, "Generate Service Account Token".
 
     :param atlas_conn_id: id of the connection.
+    :param share: put the token in place of the one that the whole deployment shares (``cache_scope=deployment``).
+        ``replaced`` is then what the store still holds unrevoked: hand it to a :class:`RevokeTokenOperator`.
     :param max_wait: seconds that the task may wait for Atlas in all, instead of the connection's; 0 raises at once.
     :raises InvalidClient: and its kin, see :mod:`airflow_provider_atlas.exceptions`; those that no retry can cure fail
         the task without one.
@@ -46,24 +48,26 @@ class GenerateTokenOperator(BaseOperator):
         self,
         *,
         atlas_conn_id: str = AtlasServiceAccountHook.default_conn_name,
+        share: bool = False,
         max_wait: float | None = None,
         multiple_outputs: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(multiple_outputs=multiple_outputs, **kwargs)
         self.atlas_conn_id = atlas_conn_id
+        self.share = share
         self.max_wait = max_wait
 
     def execute(self, context: Context) -> dict[str, Any]:
         hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait)
-        token = hook.generate_token()
+        token, replaced = hook.share_token() if self.share else (hook.generate_token(), [])
         return {
             "token": hook.seal(token),
             "token_type": token.token_type,
             "client_id": hook.settings.account.client_id,
             "issued_at": token.issued_at.isoformat(),
             "expires_at": token.expires_at.isoformat(),
-            "replaced": [],
+            "replaced": replaced,
         }
 
 
@@ -80,6 +84,7 @@ class RevokeTokenOperator(BaseOperator):
 
     :param token: sealed text, the whole XCom of a :class:`GenerateTokenOperator`, or a list of these. Plain tokens are
         refused: they would stand in the serialized DAG and in XCom.
+    :param share: without ``token``: revoke what the whole deployment shares and remove it from the store.
     :param atlas_conn_id: id of the connection; the one that the token was generated with.
     :param max_wait: seconds that each request may wait for Atlas in all, instead of the connection's.
     :raises InvalidSealedToken: if ``token`` is, or holds, anything else.
@@ -91,6 +96,7 @@ class RevokeTokenOperator(BaseOperator):
         self,
         *,
         token: Any = None,
+        share: bool = False,
         atlas_conn_id: str = AtlasServiceAccountHook.default_conn_name,
         max_wait: float | None = None,
         **kwargs: Any,
@@ -98,12 +104,19 @@ class RevokeTokenOperator(BaseOperator):
         super().__init__(**kwargs)
         if isinstance(token, str) and "{{" not in token and "{%" not in token:
             list(_sealed_texts(token))  # refuse a plain token before it is written into the serialized DAG
+        if share and token is not None:
+            raise ValueError("RevokeTokenOperator takes either token or share=True")
         self.token = token
+        self.share = share
         self.atlas_conn_id = atlas_conn_id
         self.max_wait = max_wait
 
     def execute(self, context: Context) -> None:
         hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait)
+        if self.share:
+            if hook.unshare_token() == 0:
+                raise AirflowSkipException("The deployment shares no Atlas token of this service account.")
+            return
         texts = list(_sealed_texts(self.token))
         if not texts:
             raise AirflowSkipException("There is no Atlas token to revoke.")
@@ -117,7 +130,7 @@ class RevokeTokenOperator(BaseOperator):
             if renewal(token, time.time()) is Renewal.MANDATORY:
                 log.info("Atlas token %s has expired already.", token.fingerprint)
             else:
-                hook.revoke_token(token)
+                hook.revoke_token(text)
         if unopened is not None:
             if not self.is_teardown:
                 raise unopened

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_atlas.cache.memory import PAUSE_AFTER_FAILURE, Renewal, TokenCache, renewal
+from airflow_provider_atlas.cache.memory import PAUSE, Renewal, TokenCache, renewal
 from airflow_provider_atlas.oauth.errors import RateLimited
 from airflow_provider_atlas.oauth.token import AccessToken
 
@@ -75,7 +75,7 @@ def test_while_the_old_token_lives_a_failed_renewal_is_a_warning_and_is_not_repe
     assert cache.get(refuse).value == "token-1"
     assert "could not be renewed yet" in caplog.text
     assert cache.get(fetch).value == "token-1"
-    clock.now += PAUSE_AFTER_FAILURE
+    clock.now += PAUSE
     assert cache.get(fetch).value == "token-2"
 
 

@@ -1,0 +1,1 @@
+"""The Administration API: what a token is for."""

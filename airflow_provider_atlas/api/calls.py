@@ -1,0 +1,82 @@
+"""Calls to the Administration API as a DAG author writes them: decoded bodies, or errors with a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_atlas.api.errors import AtlasApiError, api_error
+from airflow_provider_atlas.api.urls import media_type
+from airflow_provider_atlas.oauth.answers import json_object
+from airflow_provider_atlas.oauth.transport import ask
+
+if TYPE_CHECKING:
+    from airflow_provider_atlas.api.session import AtlasSession
+
+#: Results in a page, the most that Atlas gives: fewer requests against the rate limit.
+LARGEST_PAGE = 500
+
+
+def run(
+    session: AtlasSession,
+    endpoint: str,
+    *,
+    method: str = "GET",
+    json: Any = None,
+    params: Mapping[str, Any] | None = None,
+    api_version: str | None = None,
+) -> Any:
+    """
+    Make a request and decode its answer; see :meth:`AtlasServiceAccountHook.run`.
+
+    :raises AtlasApiError: for every status of 400 and above, and for an answer that is not JSON.
+    """
+    headers = {"Accept": media_type(api_version)} if api_version is not None else None
+    response = ask(
+        lambda: session.request(method, endpoint, json=json, params=params, headers=headers), session.timeout
+    )
+    if response.status_code >= 400:
+        raise api_error(response.status_code, json_object(response.content), session.scrub)
+    if not response.content:
+        return None
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        pass
+    raise AtlasApiError("The answer of the Administration API is not JSON", status=response.status_code)
+
+
+def paginate(
+    session: AtlasSession,
+    endpoint: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    api_version: str | None = None,
+) -> Iterator[Any]:
+    """Yield the results of all pages, one page in memory at a time; see :meth:`AtlasServiceAccountHook.paginate`."""
+    following: str | None = endpoint
+    asked: Mapping[str, Any] | None = {"itemsPerPage": LARGEST_PAGE, **(params or {})}
+    # Brent's cycle detection: one link is remembered, however many there are.
+    remembered, pages, power = endpoint, 0, 1
+    while following is not None:
+        page = run(session, following, params=asked, api_version=api_version)
+        results = page.get("results") if isinstance(page, dict) else None
+        if not isinstance(results, list):
+            raise AtlasApiError("The answer of the Administration API is no page of results", status=200)
+        yield from results
+        following, asked = _next(page), None  # the link holds the parameters
+        if following == remembered:
+            raise AtlasApiError("The pages of the Administration API lead back to one that was read before", status=200)
+        pages += 1
+        if following is not None and pages == power:
+            remembered, pages, power = following, 0, power * 2
+
+
+def _next(page: Mapping[str, Any]) -> str | None:
+    links = page.get("links")
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get("rel") == "next":
+            if isinstance(link.get("href"), str):
+                return str(link["href"])
+            raise AtlasApiError("The link to the next page of the Administration API has no href", status=200)
+    return None

@@ -1,0 +1,196 @@
+"""A ``requests.Session`` that talks to the Administration API of one Atlas and to nothing else.
+
+The token is added where a request leaves for the wire, so that it is fresh however long the session lives, and taken
+off again, so that nothing that quotes a request can quote it. The one adapter is mounted for the connection's own
+origin: whatever leads elsewhere, a link or a redirect, finds none and is refused before anything is sent.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import time
+from collections import deque
+from typing import Any, Protocol
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import rewind_body
+
+from airflow_provider_atlas.api.limits import limit_of
+from airflow_provider_atlas.api.urls import at_atlas, media_type
+from airflow_provider_atlas.oauth.answers import json_object
+from airflow_provider_atlas.oauth.errors import InvalidCall
+from airflow_provider_atlas.oauth.limits import describe, seconds_to_wait
+from airflow_provider_atlas.oauth.token import AccessToken
+from airflow_provider_atlas.oauth.transport import Transport
+
+log = logging.getLogger(__name__)
+
+#: Connections kept open: as many threads as share a hook without opening new ones.
+POOL_SIZE = 64
+#: Where a refused token was replaced this often, the refusal is not about the token.
+REPLACEMENTS = 2
+#: Tokens whose values are taken out of what the server writes.
+REMEMBERED = 8
+
+_ID = re.compile(r"(?<=/)[0-9a-fA-F]{24}(?=/|$)")
+
+
+class TokenSource(Protocol):
+    """Where the session's tokens come from."""
+
+    def get_token(self) -> AccessToken:
+        """A token that is good now."""
+
+    def replace_token(self, refused: AccessToken) -> AccessToken | None:
+        """Another token in place of one that Atlas refused, or ``None`` if there is none to be had."""
+
+
+class AtlasSession(requests.Session):
+    """
+    A session for the Administration API. URLs may be relative; those elsewhere are refused.
+
+    Waits for 429 and 503 and returns every other answer, so that it behaves as ``requests`` does; a 401 is returned
+    after the token was replaced. ``Accept`` and ``Content-Type`` carry the API version; give
+    ``headers={"Accept": ...}`` for another.
+
+    .. seealso:: MongoDB Atlas documentation, "Atlas Administration API".
+
+    :param base_url: origin of Atlas.
+    :param source: where tokens come from.
+    :param transport: time-out, CA bundle, proxies.
+    :param api_version: date of the API version.
+    :param max_wait: seconds that a request may wait for Atlas in all.
+    :raises InvalidCall: for a URL that is not at ``base_url``.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        source: TokenSource,
+        *,
+        transport: Transport,
+        api_version: str,
+        max_wait: float,
+    ) -> None:
+        super().__init__()
+        self.base_url = base_url
+        self._transport = transport
+        self.headers["Accept"] = media_type(api_version)
+        self.adapters.clear()
+        self._adapter = _BearerAdapter(source, max_wait)
+        self.mount(f"{base_url}/", self._adapter)
+        self._deprecated: set[str] = set()
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a request may take to connect, and again to answer."""
+        return self._transport.timeout
+
+    def scrub(self, text: str) -> str:
+        """Take this session's tokens out of a text that came from outside."""
+        for value in self._adapter.used:
+            text = text.replace(value, "***")
+        return text
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """As in ``requests``, with this connection's time-out where none is given."""
+        kwargs.setdefault("timeout", (self.timeout, self.timeout))
+        return super().request(method, url, *args, **kwargs)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Complete a relative URL; name the API version of a JSON body."""
+        request.url = at_atlas(self.base_url, str(request.url))
+        prepared = super().prepare_request(request)
+        if request.json is not None and prepared.headers.get("Content-Type") == "application/json":
+            prepared.headers["Content-Type"] = prepared.headers["Accept"]
+        return prepared
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """The connection's CA bundle and proxies win over the environment's, and verification is never off."""
+        ours = self._transport.options()
+        proxies = {**ours["proxies"], **(proxies or {})}
+        return super().merge_environment_settings(url, proxies, stream, verify or ours["verify"], cert)
+
+    def get_adapter(self, url: str) -> Any:
+        """The one adapter, for URLs at Atlas."""
+        try:
+            return super().get_adapter(url)
+        except requests.exceptions.InvalidSchema:
+            pass
+        raise InvalidCall("Atlas's answer leads away from the Atlas URL of the connection, and no token goes elsewhere")
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send, and warn once of each endpoint that Atlas is about to remove."""
+        response = super().send(request, **kwargs)
+        sunset, deprecation = response.headers.get("Sunset"), response.headers.get("Deprecation")
+        if sunset or deprecation:
+            endpoint = f"{request.method} {_ID.sub('{id}', request.path_url.partition('?')[0])}"
+            if endpoint not in self._deprecated:
+                self._deprecated.add(endpoint)
+                when = " and ".join(
+                    f"{name} {date}" for name, date in (("since", deprecation), ("until", sunset)) if date
+                )
+                log.warning("Atlas has deprecated this version of %s (%s): choose a later api_version.", endpoint, when)
+        return response
+
+
+class _BearerAdapter(HTTPAdapter):
+    """Adds the token, replaces it once it is refused, and waits out limits."""
+
+    def __init__(self, source: TokenSource, max_wait: float) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE)
+        self._source = source
+        self._max_wait = max_wait
+        self.used: deque[str] = deque(maxlen=REMEMBERED)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        deadline = time.monotonic() + self._max_wait
+        for attempt in itertools.count(1):
+            response = self._send_with_token(request, *args, **kwargs)
+            limit = limit_of(response)
+            wait = seconds_to_wait(limit, attempt) if limit is not None and _rewind(request) else None
+            if limit is None or wait is None or time.monotonic() + wait > deadline:
+                break
+            log.info("%s", describe(limit, wait))
+            response.close()
+            time.sleep(wait)
+        return response
+
+    def _send_with_token(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        token = self._source.get_token()
+        for turn in range(REPLACEMENTS + 1):
+            if token.value not in self.used:
+                self.used.append(token.value)
+            request.headers["Authorization"] = f"Bearer {token.value}"
+            try:
+                response = super().send(request, *args, **kwargs)
+            finally:
+                del request.headers["Authorization"]
+            if turn == REPLACEMENTS or not _refuses_token(response) or not _rewind(request):
+                break
+            other = self._source.replace_token(token)
+            if other is None:
+                break
+            token = other
+            response.close()
+        return response
+
+
+def _refuses_token(response: requests.Response) -> bool:
+    """A 401 may be about the token; with this code it is about rights, which no other token has either."""
+    return response.status_code == 401 and (json_object(response.content) or {}).get("errorCode") != "USER_UNAUTHORIZED"
+
+
+def _rewind(request: requests.PreparedRequest) -> bool:
+    """Make a request ready to be sent again; ``False`` for a body that can be read only once."""
+    body: object = request.body  # a file or a generator too, whatever the annotation says
+    if body is None or isinstance(body, str | bytes):
+        return True
+    try:
+        rewind_body(request)
+    except requests.exceptions.UnrewindableBodyError:
+        return False
+    return True

@@ -1,0 +1,135 @@
+"""One writer at a time, by Fischer's timed mutual exclusion.
+
+Airflow's Variables have no compare-and-set, so nobody can take a lock in one step. Fischer's algorithm (L. Lamport, "A
+Fast Mutual Exclusion Algorithm", ACM TOCS 5(1), 1987, who credits M. Fischer) makes do with reads, writes and a pause:
+see that nobody has the claim, write one's own nonce, wait for longer than anybody takes from seeing to writing, and
+look again. Whoever still finds their own nonce has the claim, since the last writer wins and nobody writes over a claim
+that they see. A process that stalls for longer than the pause between its look and its write breaks the exclusion. That
+costs one extra token here, never an error, and that is why a pause of this length is enough.
+
+A holder that dies leaves its claim behind. A claim is stale when its nonce has stood unchanged for some seconds of *the
+observer's own* monotonic clock, so that clocks need not agree; a holder that waits for Atlas renews its nonce meanwhile,
+and says how long it is going to wait.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from airflow_provider_atlas.cache.variables import Store
+from airflow_provider_atlas.oauth.errors import RateLimited, StoreUnavailable
+
+#: Seconds between writing one's nonce and looking whether it still stands.
+PAUSE = 0.5
+#: Seconds after which a nonce that has not changed belongs to nobody any more.
+STALE = 10.0
+#: Seconds after which a holder that waits for Atlas renews its nonce.
+HEARTBEAT = 2.0
+#: Seconds between two looks of those who wait for the holder.
+POLL = 0.5
+
+
+class Claim:
+    """
+    The right to renew a token that many share.
+
+    :param store: where all who compete can see it.
+    :param name: under which name.
+    :param monotonic: seconds, of this machine only.
+    :param sleep: waits.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._nonce: str | None = None
+        self._seen: tuple[str, float] | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Try once to get the claim, without waiting for another holder; tells whether it is ours in the block."""
+        try:
+            yield self._try()
+        finally:
+            self._release()
+
+    def wait(self, deadline: float) -> None:
+        """
+        Wait a little for the holder.
+
+        :param deadline: of the monotonic clock.
+        :raises RateLimited: if the holder lives, waits for Atlas, and will do so beyond the deadline.
+        :raises StoreUnavailable: if nobody gets anywhere by then.
+        """
+        holder = self._holder()
+        now = self._monotonic()
+        wait = holder.get("wait") if holder is not None else None
+        if now >= deadline and isinstance(wait, int | float):
+            raise RateLimited(
+                "Another task is waiting for Atlas, and this one may not wait that long", retry_after=float(wait)
+            )
+        if now >= deadline + STALE:
+            raise StoreUnavailable("No task gets its turn at Airflow's Variables")
+        self._sleep(POLL)
+
+    def keep(self, seconds: float) -> None:
+        """
+        Sleep while holding the claim, and let the others see that its holder lives and how long it is going to wait.
+
+        Ends early if somebody else has taken the claim.
+        """
+        end = self._monotonic() + seconds
+        while (left := end - self._monotonic()) > 0 and self._read().get("nonce") == self._nonce:
+            self._write(left)
+            self._sleep(min(left, HEARTBEAT))
+
+    def _try(self) -> bool:
+        if self._holder() is not None:
+            return False
+        nonce = self._write(None)
+        self._sleep(PAUSE)
+        if self._read().get("nonce") != nonce:
+            self._nonce = None
+        return self._nonce is not None
+
+    def _holder(self) -> dict[str, object] | None:
+        claim = self._read()
+        nonce = claim.get("nonce")
+        if not isinstance(nonce, str):
+            self._seen = None
+            return None
+        if self._seen is None or self._seen[0] != nonce:
+            self._seen = nonce, self._monotonic()
+        return claim if self._monotonic() - self._seen[1] < STALE else None
+
+    def _read(self) -> dict[str, object]:
+        try:
+            claim = json.loads(self._store.read(self._name) or "{}")
+        except (ValueError, RecursionError):
+            return {}
+        return claim if isinstance(claim, dict) else {}
+
+    def _write(self, wait: float | None) -> str:
+        nonce = secrets.token_hex(8)
+        self._store.write(self._name, json.dumps({"nonce": nonce, "wait": wait}))
+        self._nonce = nonce
+        return nonce
+
+    def _release(self) -> None:
+        with suppress(StoreUnavailable):  # then it goes stale
+            if self._nonce is not None and self._read().get("nonce") == self._nonce:
+                self._store.write(self._name, "{}")
+        self._nonce = None

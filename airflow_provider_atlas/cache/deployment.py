@@ -1,0 +1,293 @@
+"""The deployment scope: one sealed token in an Airflow Variable, shared by every task on every worker.
+
+Readers take what is there and opens with their secret. Whoever finds it stale renews it under a claim (see
+:mod:`.claim`): *advisory* while it lives, when one renews and the others go on; *mandatory* after that, when all wait
+for the one. Tokens that were replaced stay in the store, sealed, until they are revoked, so that a rotation which dies
+between its two steps is finished by the next one.
+
+No guarantee depends on the store. What cannot be read is a cache miss, and a store that is down costs a token of one's
+own and a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from airflow_provider_atlas.cache import sealing
+from airflow_provider_atlas.cache.claim import Claim
+from airflow_provider_atlas.cache.memory import REFUSAL_PAUSE, Renewal, renewal
+from airflow_provider_atlas.cache.variables import Store
+from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, StoreUnavailable
+from airflow_provider_atlas.oauth.limits import describe, seconds_to_wait
+from airflow_provider_atlas.oauth.patience import patiently
+from airflow_provider_atlas.oauth.token import AccessToken
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+VERSION = 1
+Mint = Callable[[], AccessToken]
+Look = Callable[["Content"], AccessToken | None]
+_warned: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Content:
+    """
+    What the store holds.
+
+    :param token: the deployment's token.
+    :param superseded: tokens that it replaced and that nobody has revoked yet.
+    :param refused_at: when a refusal by Atlas last caused a new token, epoch seconds.
+    """
+
+    token: AccessToken | None = None
+    superseded: tuple[AccessToken, ...] = ()
+    refused_at: float = 0.0
+
+
+class DeploymentToken:
+    """
+    The token that a deployment shares for one service account.
+
+    :param account: whose token.
+    :param store: where it lies.
+    :param mint: asks Atlas once for a new one.
+    :param max_wait: seconds that a call may wait for Atlas, and for others who do.
+    :param clock: epoch seconds.
+    :param monotonic: seconds, for waits.
+    :param sleep: waits.
+    """
+
+    def __init__(
+        self,
+        account: ServiceAccount,
+        store: Store,
+        mint: Mint,
+        max_wait: float,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        # Both names contain what makes Airflow redact a Variable's value in its UI and API.
+        suffix = hashlib.sha256(f"{account.base_url}\n{account.client_id}".encode()).hexdigest()[:12]
+        self.name = f"atlas_access_token_{suffix}"
+        self.claim_name = f"atlas_access_token_claim_{suffix}"
+        self._account = account
+        self._store = store
+        self._mint = mint
+        self._max_wait = max_wait
+        self._claim = Claim(store, self.claim_name, monotonic=monotonic, sleep=sleep)
+        self._clock = clock
+        self._monotonic = monotonic
+
+    def get(self) -> AccessToken:
+        """The store's token, renewed if it is stale and it is this caller's turn; one of the caller's own at worst."""
+        try:
+            token = self.read().token
+            need = renewal(token, self._clock())
+            if token is not None and need is Renewal.NOT_YET:
+                return token
+            if token is not None and need is Renewal.ADVISORY:
+                try:
+                    return self._exchange(self._fresh, patient=False) or token
+                except AtlasError as error:
+                    log.warning(
+                        "The deployment's Atlas token %s could not be renewed yet: %s", token.fingerprint, error
+                    )
+                    return token
+            token = self._exchange(self._fresh)
+        except StoreUnavailable as error:
+            return self._own(error)
+        assert token is not None  # noqa: S101 - patience ends with a token or an error
+        return token
+
+    def replace(self, refused: AccessToken, may_mint: bool) -> AccessToken | None:
+        """
+        Another token in place of one that Atlas refused: the store's if it is another, else a new one.
+
+        :param may_mint: whether it may be one of the caller's own if the store is down.
+        :return: ``None`` if a refusal caused a new one within the last minute: then it is about rights.
+        """
+
+        def another(content: Content) -> AccessToken | None:
+            token = content.token
+            if token is not None and token.value != refused.value and self._lives(token):
+                return token
+            # A stamp from the future is another worker's clock, and as recent as can be.
+            return refused if content.refused_at > self._clock() - REFUSAL_PAUSE else None
+
+        try:
+            token = self._exchange(another, refused=True)
+        except StoreUnavailable as error:
+            return self._own(error) if may_mint else None
+        return None if token is refused else token
+
+    def publish(self) -> tuple[AccessToken, list[AccessToken]]:
+        """
+        Put a new token in place of the store's whatever its age, in turn with readers, so that no renewal is lost.
+
+        :return: the token, and what the store still holds unrevoked.
+        :raises StoreUnavailable: if the store cannot be written: nobody would find the token.
+        """
+        token = self._exchange(lambda _: None, must_store=True)
+        assert token is not None  # noqa: S101 - as above
+        return token, list(self.read().superseded)
+
+    def forget(self, values: Collection[str]) -> None:
+        """Take tokens that were revoked out of the store."""
+
+        def change() -> None:
+            content = self.read()
+            kept = replace(
+                content,
+                token=None if content.token is not None and content.token.value in values else content.token,
+                superseded=tuple(token for token in content.superseded if token.value not in values),
+            )
+            if kept != content:
+                self._write(kept)
+
+        self._in_turn(change)
+
+    def dissolve(self, revoke: Callable[[AccessToken], None]) -> int:
+        """
+        Revoke all that the store holds, and remove it.
+
+        :return: how many tokens there were.
+        """
+
+        def change() -> int:
+            content = self.read()
+            tokens = [token for token in (content.token, *content.superseded) if token is not None]
+            for token in tokens:
+                revoke(token)
+            self._store.remove(self.name)
+            return len(tokens)
+
+        count = self._in_turn(change)
+        self._store.remove(self.claim_name)
+        return count
+
+    def read(self) -> Content:
+        """What the store holds and this secret opens; anything else is a miss, with one warning."""
+        text = self._store.read(self.name)
+        return Content() if text is None else decode(self._account, text, self.name)
+
+    def _exchange(
+        self, look: Look, *, patient: bool = True, refused: bool = False, must_store: bool = False
+    ) -> AccessToken | None:
+        """Look, claim, look again, ask Atlas, write; from the start after each wait. ``None`` if not our turn."""
+        deadline = self._monotonic() + (self._max_wait if patient else 0.0)
+        attempt = 0
+        while True:
+            if (token := look(self.read())) is not None:
+                return token
+            with self._claim.held() as ours:
+                if ours:
+                    if (token := look(self.read())) is not None:
+                        return token
+                    attempt += 1
+                    try:
+                        token = self._mint()
+                    except AtlasError as error:
+                        wait = seconds_to_wait(error, attempt)
+                        if wait is None or self._monotonic() + wait > deadline:
+                            raise
+                        log.info("%s", describe(error, wait))
+                        self._claim.keep(wait)
+                        continue
+                    self._put(token, must_store, refused=refused)
+                    return token
+            if not patient:
+                return None
+            self._claim.wait(deadline)
+
+    def _in_turn(self, change: Callable[[], T]) -> T:
+        deadline = self._monotonic() + self._max_wait
+        while True:
+            with self._claim.held() as ours:
+                if ours:
+                    return change()
+            self._claim.wait(deadline)
+
+    def _put(self, token: AccessToken, must_store: bool, *, refused: bool) -> None:
+        try:
+            content = self.read()
+            before = {old.value: old for old in (content.token, *content.superseded) if old is not None}
+            superseded = tuple(old for value, old in before.items() if value != token.value and self._lives(old))
+            self._write(Content(token, superseded, self._clock() if refused else content.refused_at))
+        except StoreUnavailable as error:
+            if must_store:
+                raise
+            _warn(self.name, f"This task's new Atlas token stays its own. {error}")
+
+    def _write(self, content: Content) -> None:
+        self._store.write(self.name, encode(self._account, content))
+
+    def _own(self, error: StoreUnavailable) -> AccessToken:
+        _warn(self.name, f"This task gets an Atlas token of its own. {error}")
+        return patiently(self._mint, self._max_wait)
+
+    def _fresh(self, content: Content) -> AccessToken | None:
+        return content.token if renewal(content.token, self._clock()) is Renewal.NOT_YET else None
+
+    def _lives(self, token: AccessToken) -> bool:
+        return renewal(token, self._clock()) is not Renewal.MANDATORY
+
+
+def encode(account: ServiceAccount, content: Content) -> str:
+    """The text of the Variable: JSON with sealed tokens."""
+    return json.dumps(
+        {
+            "version": VERSION,
+            "token": None if content.token is None else sealing.seal(account, content.token, shared=True),
+            "superseded": [sealing.seal(account, token, shared=True) for token in content.superseded],
+            "refused_at": content.refused_at,
+        }
+    )
+
+
+def decode(account: ServiceAccount, text: str, name: str) -> Content:
+    """
+    Read the text of the Variable.
+
+    What is truncated, written by hand or by a later version, or sealed with another secret is a miss.
+
+    :param name: of the Variable, for the warning.
+    """
+    try:
+        stored = json.loads(text)
+        if stored["version"] != VERSION:
+            raise ValueError
+        sealed, superseded, refused_at = stored["token"], list(stored["superseded"]), float(stored["refused_at"])
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        _warn(name, f"The Variable {name} holds nothing that this version wrote, and will be written anew.")
+        return Content()
+    token = None if sealed is None else _open(account, sealed, name)
+    opened = [_open(account, old, name) for old in superseded]
+    return Content(token, tuple(old for old in opened if old is not None), refused_at)
+
+
+def _open(account: ServiceAccount, sealed: str, name: str) -> AccessToken | None:
+    try:
+        return sealing.unseal(account, sealed)
+    except InvalidSealedToken as error:
+        _warn(
+            name,
+            f"The Variable {name} holds a token that is not this connection's, as after a change of secret. {error}",
+        )
+        return None
+
+
+def _warn(name: str, message: str) -> None:
+    if name not in _warned:
+        _warned.add(name)
+        log.warning("%s", message)

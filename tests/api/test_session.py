@@ -1,0 +1,281 @@
+"""The session: relative URLs, versions, the token on each request and nowhere else, refusals and limits."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.api import session as module
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+
+GROUPS = "/api/atlas/v2/groups"
+
+
+@pytest.fixture
+def hook(atlas_sandbox):
+    return AtlasServiceAccountHook()
+
+
+@pytest.fixture
+def sleeps(mocker, clock):
+    """A clock and a sleep of the session's own."""
+    mocker.patch.object(module, "time", mocker.Mock(monotonic=clock, sleep=clock.sleep))
+    return clock.slept
+
+
+@pytest.fixture
+def sent(mocker):
+    """Headers, body and options of what leaves for the wire."""
+    seen = []
+    real = requests.adapters.HTTPAdapter.send
+
+    def send(adapter, request, **options):
+        if not request.path_url.startswith("/api/oauth"):
+            seen.append((dict(request.headers), request.body, options))
+        return real(adapter, request, **options)
+
+    mocker.patch("requests.adapters.HTTPAdapter.send", send)
+    return seen
+
+
+def test_a_relative_url_is_enough_and_the_token_is_added(hook, atlas_sandbox):
+    response = hook.get_conn().get(GROUPS)
+    assert response.status_code == 200
+    assert len(response.json()["results"]) == 3
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+def test_one_hook_has_one_session_and_it_is_requests_own(hook):
+    assert hook.get_conn() is hook.get_conn()
+    assert isinstance(hook.get_conn(), requests.Session)
+
+
+def test_no_token_stays_on_a_request_that_was_sent(hook, atlas_sandbox, sent):
+    response = hook.get_conn().get(GROUPS)
+    assert sent[0][0]["Authorization"] == f"Bearer {hook.get_token().value}"
+    assert "Authorization" not in response.request.headers
+    atlas_sandbox.fail_next("api", kind="drop")
+    with pytest.raises(requests.ConnectionError) as caught:
+        hook.get_conn().get(GROUPS)
+    assert "Authorization" not in caught.value.request.headers
+
+
+def test_version_and_time_out_are_the_connection_s_unless_the_call_has_its_own(hook, sent):
+    conn = hook.get_conn()
+    conn.get(GROUPS)
+    conn.get(GROUPS, headers={"Accept": "application/vnd.atlas.2024-08-05+json"}, timeout=3)
+    conn.post(GROUPS, json={"name": "x"})
+    conn.post(GROUPS, json={}, headers={"Content-Type": "application/json; charset=utf-8"})
+    conn.post(GROUPS, data=b"raw")
+    version = "application/vnd.atlas.2025-03-12+json"
+    assert [headers["Accept"] for headers, _, _ in sent] == [version, version.replace("2025-03-12", "2024-08-05")] + [
+        version
+    ] * 3
+    assert [headers.get("Content-Type") for headers, _, _ in sent[2:]] == [
+        version,
+        "application/json; charset=utf-8",
+        None,
+    ]
+    assert [options["timeout"] for _, _, options in sent[:2]] == [(30.0, 30.0), 3]
+
+
+def test_ca_bundle_and_proxies_are_the_connection_s_and_verification_is_never_off(atlas_sandbox, monkeypatch, mocker):
+    extra = {"ca_bundle": "/ours.pem", "proxies": {"http": "http://ours:1"}}
+    conn = {**json.loads(os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"]), "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(conn))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/environment.pem")
+    session = AtlasServiceAccountHook().get_conn()
+    merged = session.merge_environment_settings(atlas_sandbox.url, {}, None, None, None)
+    assert (merged["verify"], merged["proxies"]["http"]) == ("/ours.pem", "http://ours:1")
+    assert session.merge_environment_settings(atlas_sandbox.url, {}, None, False, None)["verify"] == "/ours.pem"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://cloud.mongodb.com.evil.example/",
+        "https://cloud.mongodb.com@evil.example/",
+        "http://127.0.0.1:1/",
+        "//x",
+    ],
+)
+def test_nothing_is_sent_elsewhere(hook, url, sent):
+    with pytest.raises(exceptions.InvalidCall) as caught:
+        hook.run(url)
+    assert isinstance(caught.value, exceptions.AtlasError)
+    assert sent == []
+
+
+@pytest.fixture
+def elsewhere(atlas_sandbox):
+    """Another Atlas at another port, which counts what reaches it and would send everybody back."""
+    from airflow_provider_atlas.sandbox import Sandbox
+
+    with Sandbox() as other:
+        for _ in range(5):
+            other.fail_next("api", status=302, headers={"Location": f"{atlas_sandbox.url}{GROUPS}"})
+        yield other
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_redirect_elsewhere_is_refused_before_anything_goes_there(
+    hook, atlas_sandbox, elsewhere, status, method, says_nothing
+):
+    atlas_sandbox.fail_next("api", status=status, headers={"Location": f"{elsewhere.url}{GROUPS}"})
+    with pytest.raises(exceptions.InvalidCall, match="leads away") as caught:
+        hook.run(GROUPS, method, json={"password": "of a database user"} if method == "POST" else None)
+    assert elsewhere.counters.api_requests == 0
+    says_nothing(caught.value, hook.get_token().value)
+
+
+def test_a_redirect_within_atlas_is_followed_with_the_token(hook, atlas_sandbox):
+    atlas_sandbox.fail_next("api", status=307, headers={"Location": GROUPS})
+    assert len(hook.run(GROUPS)["results"]) == 3
+
+
+def test_50_threads_with_a_token_that_somebody_else_revoked_cause_one_request(hook, atlas_sandbox):
+    token, conn = hook.get_token(), hook.get_conn()
+    atlas_sandbox.revoke(token.value)
+    start = threading.Barrier(50)
+
+    def call(_: int) -> int:
+        start.wait()
+        return conn.get(GROUPS).status_code
+
+    with ThreadPoolExecutor(50) as pool:
+        assert set(pool.map(call, range(50))) == {200}
+    assert atlas_sandbox.counters.token_requests == 2
+    assert atlas_sandbox.counters.api_unauthorized <= 50
+
+
+@pytest.mark.parametrize(("code", "tokens"), [("USER_UNAUTHORIZED", 1), ("", 2), ("UNAUTHORIZED", 2)])
+def test_50_threads_without_rights_cause_one_renewal_at_most(atlas_sandbox, code, tokens):
+    client_id, secret = atlas_sandbox.add_account(rights=False, error_code=code)
+    hook = AtlasServiceAccountHook(client_id=client_id, client_secret=secret, base_url=atlas_sandbox.url)
+    start = threading.Barrier(50)
+
+    def call(_: int) -> str:
+        start.wait()
+        try:
+            return hook.run(GROUPS)
+        except exceptions.AtlasApiError as error:
+            return f"{error.status} {error.remedy}"
+
+    with ThreadPoolExecutor(50) as pool:
+        (said,) = set(pool.map(call, range(50)))
+    assert said.startswith("401 The token is good")
+    assert atlas_sandbox.counters.token_requests == tokens
+    assert atlas_sandbox.counters.active == 1
+
+
+def test_a_token_that_a_refusal_replaced_is_revoked(hook, atlas_sandbox):
+    token = hook.get_token()
+    atlas_sandbox.fail_next("api", status=401, body=b"")
+    assert hook.get_conn().get(GROUPS).status_code == 200
+    assert not atlas_sandbox.is_active(token.value)
+
+
+def test_a_refused_token_from_another_task_ends_in_token_expired(hook, atlas_sandbox):
+    token = hook.generate_token()
+    other = AtlasServiceAccountHook(token=hook.seal(token))
+    assert len(other.run(GROUPS)["results"]) == 3
+    atlas_sandbox.revoke(token.value)
+    before = atlas_sandbox.counters.token_requests
+    with pytest.raises(exceptions.TokenExpired, match="Atlas refused the token"):
+        other.run(GROUPS)
+    assert atlas_sandbox.counters.token_requests == before
+
+
+def test_a_long_task_crosses_the_end_of_its_token_without_noticing(hook, atlas_sandbox, mocker):
+    hook.get_conn().get(GROUPS)
+    mocker.patch("airflow_provider_atlas.cache.memory.time.time", return_value=time.time() + 3601)
+    hook._cache = None
+    first = hook.get_token()
+    assert hook.get_conn().get(GROUPS).status_code == 200
+    assert hook.get_token() is first
+
+
+@pytest.mark.parametrize(
+    ("fault", "waits"),
+    [
+        ({"status": 429, "headers": {"Retry-After": "7"}}, (7, 8)),
+        ({"status": 503, "headers": {"Retry-After": "5"}}, (5, 6)),
+        ({"status": 503}, (1, 2)),
+        ({"status": 429, "body": '{"parameters": ["/x", 12, 5, 5, 60]}'}, (12, 13.2)),
+        (
+            {"status": 429, "body": '{"parameters": ["/x", true, 5, 5, 60]}', "headers": {"RateLimit-Limit": "5"}},
+            (1, 2),
+        ),
+        ({"status": 429, "body": '{"parameters": ["/x", 1e9, 5, 5, 60]}'}, (1, 2)),
+        ({"status": 429, "body": "<html>"}, (1, 2)),
+    ],
+)
+def test_a_limit_is_waited_out_as_atlas_says(hook, atlas_sandbox, sleeps, fault, waits):
+    atlas_sandbox.fail_next("api", **fault)
+    assert hook.get_conn().get(GROUPS).status_code == 200
+    (slept,) = sleeps
+    assert waits[0] <= slept <= waits[1]
+
+
+def test_a_wait_beyond_max_wait_is_not_begun_and_the_answer_is_returned(atlas_sandbox, sleeps):
+    atlas_sandbox.fail_next("api", status=429, headers={"Retry-After": "60"})
+    assert AtlasServiceAccountHook(max_wait=59).get_conn().get(GROUPS).status_code == 429
+    assert sleeps == []
+
+
+def test_a_storm_of_429_loses_no_call_and_sends_none_too_early(atlas_sandbox):
+    atlas_sandbox.page_total = 1
+    atlas_sandbox.api_rate_limit, atlas_sandbox.api_refill, atlas_sandbox.api_refill_seconds = 5, 5, 1.0
+    hook = AtlasServiceAccountHook(max_wait=120)
+    refused: list[tuple[int, float, float]] = []  # thread, when, Retry-After
+    early: list[float] = []
+    conn, real = hook.get_conn(), module.HTTPAdapter.send
+
+    def send(adapter, request, *args, **kwargs):
+        me, now = threading.get_ident(), time.monotonic()
+        early.extend(when + wait - now for who, when, wait in refused if who == me and now < when + wait)
+        response = real(adapter, request, *args, **kwargs)
+        if response.status_code == 429:
+            refused.append((me, time.monotonic(), float(response.headers["Retry-After"])))
+        return response
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(20) as pool:
+        patch.setattr(module.HTTPAdapter, "send", send)
+        statuses = list(pool.map(lambda _: conn.get(GROUPS).status_code, range(30)))
+    assert statuses == [200] * 30
+    assert refused != []
+    assert early == []
+
+
+@pytest.mark.parametrize("body", [b"bytes", "text", None])
+def test_a_body_is_sent_again_whole(hook, atlas_sandbox, sleeps, sent, body):
+    atlas_sandbox.fail_next("api", status=503)
+    hook.get_conn().post(GROUPS, data=body)
+    assert [seen for _, seen, _ in sent] == [body, body]
+
+
+def test_a_file_is_rewound_and_a_stream_that_cannot_be_is_not_sent_twice(hook, atlas_sandbox, sleeps):
+    atlas_sandbox.fail_next("api", status=503)
+    file = io.BytesIO(b"x" * 1000)
+    assert hook.get_conn().post(GROUPS, data=file).status_code != 503
+    atlas_sandbox.fail_next("api", status=503)
+    assert hook.get_conn().post(GROUPS, data=iter([b"once"])).status_code == 503
+
+
+def test_deprecation_is_one_warning_per_endpoint(hook, caplog):
+    old = {"Accept": "application/vnd.atlas.2023-01-01+json"}
+    conn = hook.get_conn()
+    for group in conn.get(GROUPS, headers=old).json()["results"]:
+        conn.get(f"{GROUPS}/{group['id']}", headers=old)
+    warnings = [record.message for record in caplog.records if "deprecated" in record.message]
+    assert len(warnings) == 2
+    assert "GET /api/atlas/v2/groups/{id} (since" in warnings[1]

@@ -1,0 +1,127 @@
+"""One writer at a time, without compare-and-set; whoever dies with the claim blocks nobody for long."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_atlas.cache.claim import HEARTBEAT, PAUSE, POLL, STALE, Claim
+from airflow_provider_atlas.oauth.errors import RateLimited, StoreUnavailable
+from tests.cache.fakes import MemoryStore
+
+
+@pytest.fixture
+def store():
+    return MemoryStore()
+
+
+@pytest.fixture
+def claim(store, clock):
+    return Claim(store, "claim", monotonic=clock, sleep=clock.sleep)
+
+
+def held_by(store, nonce="another", wait=None):
+    store.texts["claim"] = json.dumps({"nonce": nonce, "wait": wait})
+
+
+def test_a_free_claim_is_taken_after_a_pause_and_given_back(claim, store, clock):
+    with claim.held() as ours:
+        assert ours
+        assert json.loads(store.texts["claim"])["nonce"]
+    assert clock.slept == [PAUSE]
+    assert store.texts["claim"] == "{}"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "not json", "[]", "[" * 100_000, '{"nonce": 7}', '{"nonce": null}'])
+def test_what_is_no_claim_is_nobody_s(claim, store, text):
+    store.texts["claim"] = text
+    with claim.held() as ours:
+        assert ours
+
+
+def test_another_s_claim_is_respected_and_left_alone(claim, store, clock):
+    held_by(store)
+    with claim.held() as ours:
+        assert not ours
+    assert clock.slept == []
+    assert json.loads(store.texts["claim"])["nonce"] == "another"
+
+
+def test_of_two_who_saw_it_free_the_last_writer_has_it(claim, store, clock, mocker):
+    mocker.patch.object(claim, "_sleep", side_effect=lambda seconds: held_by(store))
+    with claim.held() as ours:
+        assert not ours
+    assert json.loads(store.texts["claim"])["nonce"] == "another"
+
+
+def test_a_claim_whose_nonce_stands_still_is_taken_over(claim, store, clock):
+    held_by(store)
+    clock.now += 1000  # how old it is by other clocks means nothing
+    with claim.held() as ours:
+        assert not ours
+    clock.now += STALE - 0.1
+    with claim.held() as ours:
+        assert not ours
+    clock.now += 0.1
+    with claim.held() as ours:
+        assert ours
+
+
+def test_a_claim_whose_nonce_moves_is_never_stale(claim, store, clock):
+    for number in range(20):
+        held_by(store, f"nonce-{number}")
+        clock.now += STALE - 0.1
+        with claim.held() as ours:
+            assert not ours
+
+
+def test_a_holder_that_waits_moves_its_nonce_and_says_how_long_it_waits(claim, store, clock, mocker):
+    seen = []
+    store.before_write = lambda name, text: seen.append(json.loads(text))
+    with claim.held():
+        claim.keep(5)
+    nonces, waits = [claim["nonce"] for claim in seen[:-1]], [claim["wait"] for claim in seen[:-1]]
+    assert len(set(nonces)) == 4
+    assert waits == [None, 5.0, 5.0 - HEARTBEAT, 5.0 - 2 * HEARTBEAT]
+    assert sum(clock.slept) == PAUSE + 5
+
+
+def test_a_holder_that_lost_its_claim_stops_to_wait_and_leaves_the_new_one_alone(claim, store, clock):
+    with claim.held():
+        held_by(store)
+        claim.keep(60)
+    assert sum(clock.slept) == PAUSE
+    assert json.loads(store.texts["claim"])["nonce"] == "another"
+
+
+def test_waiting_for_a_holder_is_a_short_sleep(claim, store, clock):
+    held_by(store)
+    claim.wait(clock.now + 100)
+    assert clock.slept == [POLL]
+
+
+def test_who_may_not_wait_as_long_as_the_holder_does_is_told_how_long_that_is(claim, store, clock):
+    held_by(store, wait=42)
+    with pytest.raises(RateLimited) as caught:
+        claim.wait(clock.now)
+    assert caught.value.retry_after == 42
+
+
+def test_a_holder_that_only_asks_atlas_is_given_a_little_longer(claim, store, clock):
+    held_by(store)
+    claim.wait(clock.now)
+    with pytest.raises(StoreUnavailable, match="turn"):
+        claim.wait(clock.now - STALE)
+
+
+def test_a_store_that_fails_on_release_leaves_a_claim_that_goes_stale(claim, store):
+    with claim.held() as ours:
+        assert ours
+        store.down = True
+
+
+def test_a_store_that_fails_before_is_an_error(claim, store):
+    store.down = True
+    with pytest.raises(StoreUnavailable), claim.held():
+        pass
