@@ -1,4 +1,4 @@
-"""Requests per second through ``AtlasSession`` beside a bare ``requests.Session`` with a fixed header; pages and memory.
+"""Requests per second through ``AtlasSession`` beside a bare ``requests.Session`` with a fixed header; memory of pages.
 
 Run ``python -m benchmarks.session``. Both ask the same server for the same small answer, in turn, round after round in
 one process; the median of the rounds' ratios is printed, and then the memory of reading 100,000 results page by page.
@@ -33,7 +33,7 @@ class Answer(asyncio.Protocol):
     def connection_made(self, transport): self.transport = transport
     def data_received(self, data):
         if data.endswith(b"\\r\\n\\r\\n"):
-            self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+            self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
 async def main():
     server = await asyncio.get_running_loop().create_server(Answer, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)

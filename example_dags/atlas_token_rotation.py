@@ -1,8 +1,8 @@
 """Keeps the deployment's token warm: tasks with ``cache_scope=deployment`` find it and make no token request at all.
 
 The new token is out before the old one goes. A task that still holds the old one meets a refusal, finds the new one in
-the store, and goes on. A run that dies between its two tasks is finished by the next one, since the store remembers what
-is unrevoked; the first run finds nothing to revoke and is skipped there.
+the store, and goes on. A run that dies between its two tasks is finished by the next one, since the store remembers
+what is unrevoked; the first run finds nothing to revoke and is skipped there.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from demo.leaks import forms
 
 from airflow_provider_atlas.cache import task
 from airflow_provider_atlas.oauth.account import ServiceAccount
+from demo.leaks import forms
 
 pytest_plugins = ["airflow_provider_atlas.testing"]
 

@@ -8,8 +8,8 @@ that they see. A process that stalls for longer than the pause between its look 
 costs one extra token here, never an error, and that is why a pause of this length is enough.
 
 A holder that dies leaves its claim behind. A claim is stale when its nonce has stood unchanged for some seconds of *the
-observer's own* monotonic clock, so that clocks need not agree; a holder that waits for Atlas renews its nonce meanwhile,
-and says how long it is going to wait.
+observer's own* monotonic clock, so that clocks need not agree; a holder that waits for Atlas renews its nonce
+meanwhile, and says how long it is going to wait.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def test_a_new_secret_notices_at_once_and_the_old_token_is_not_used(make, accoun
     assert make(account=new).get().value == "token-2"
 
 
-# -- a refusal by Atlas -------------------------------------------------------------------------------------------------
+# -- a refusal by Atlas ----------------------------------------------------------------------------------------------
 
 
 def test_a_refusal_follows_the_store_before_it_mints(make, minted):
@@ -209,7 +209,7 @@ def test_with_the_store_down_a_refusal_may_mint_for_itself_if_it_may_at_all(make
     assert make().replace(token, True).value == "token-2"
 
 
-# -- rotation -----------------------------------------------------------------------------------------------------------
+# -- rotation --------------------------------------------------------------------------------------------------------
 
 
 def test_publish_replaces_whatever_the_age_and_tells_what_is_unrevoked(make):
@@ -298,7 +298,7 @@ def test_changes_wait_for_their_turn(make, store, clock):
     assert clock.now - start >= 10
 
 
-# -- bad input ----------------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------------------------
 
 
 def stored(account, **change):

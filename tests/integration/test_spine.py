@@ -1,4 +1,4 @@
-"""The provider's main job through a real scheduler: generate, use in mapped tasks, revoke; and what it leaves behind."""
+"""The provider's main job through a real scheduler: generate, use in mapped tasks, revoke; and what is left behind."""
 
 from __future__ import annotations
 
