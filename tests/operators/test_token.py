@@ -9,9 +9,12 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException
 
 from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.cache import claim
+from airflow_provider_atlas.hooks import service_account
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.operators import token as module
 from airflow_provider_atlas.operators.token import GenerateTokenOperator, RevokeTokenOperator
+from tests.cache.fakes import MemoryStore
 from tests.conftest import TOKEN
 
 
@@ -162,3 +165,36 @@ def test_max_wait_of_the_task_is_the_hook_s(atlas_sandbox):
     atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "60"})
     with pytest.raises(exceptions.RateLimited):
         GenerateTokenOperator(task_id="generate", max_wait=0).execute({})
+
+
+@pytest.fixture
+def store(mocker):
+    store = MemoryStore()
+    mocker.patch.object(service_account, "Variables", lambda: store)
+    mocker.patch.object(claim, "PAUSE", 0.001)
+    return store
+
+
+def test_sharing_replaces_the_deployment_s_token_and_hands_on_the_old_one(atlas_sandbox, store):
+    first = GenerateTokenOperator(task_id="generate", share=True).execute({})
+    second = GenerateTokenOperator(task_id="generate", share=True).execute({})
+    assert first["replaced"] == []
+    assert AtlasServiceAccountHook(cache_scope="deployment").get_token() == AtlasServiceAccountHook().unseal(
+        second["token"]
+    )
+    revoke(second["replaced"])
+    assert atlas_sandbox.counters.active == 1
+    assert GenerateTokenOperator(task_id="generate", share=True).execute({})["replaced"] != second["replaced"]
+
+
+def test_revoking_what_is_shared_takes_it_out_of_service(atlas_sandbox, store):
+    GenerateTokenOperator(task_id="generate", share=True).execute({})
+    RevokeTokenOperator(task_id="revoke", share=True).execute({})
+    assert atlas_sandbox.counters.active == 0
+    with pytest.raises(AirflowSkipException, match="shares no"):
+        RevokeTokenOperator(task_id="revoke", share=True).execute({})
+
+
+def test_revoke_takes_a_token_or_what_is_shared_and_not_both():
+    with pytest.raises(ValueError, match="either"):
+        RevokeTokenOperator(task_id="revoke", share=True, token="atlas-sealed:1:x")

@@ -52,7 +52,7 @@ def fleet_run():
 def fleet_task():
     @task(retries=0)
     def call(number: int) -> int:
-        return len(AtlasServiceAccountHook().run(GROUPS)["results"])
+        return len(AtlasServiceAccountHook("atlas_crowd").run(GROUPS)["results"])
 
     call.expand(number=numbers())
 

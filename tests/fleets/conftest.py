@@ -1,0 +1,46 @@
+"""A real Airflow with 16 slots against a sandbox with 10 token requests per 6 s and 100 active tokens."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_atlas.sandbox import Sandbox
+from demo.airflow import PrivateAirflow
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.fleet)
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(rate_limit=10, window=6.0, token_cap=100) as running:
+        yield running
+
+
+def connection(url: str, client_id: str, secret: str) -> dict[str, str]:
+    return {"conn_type": "mongodbatlas", "login": client_id, "password": secret, "host": url}
+
+
+@pytest.fixture(scope="module")
+def airflow(sandbox, tmp_path_factory):
+    dags = tmp_path_factory.mktemp("dags")
+    for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
+        shutil.copytree(folder, dags, dirs_exist_ok=True)
+    accounts = {
+        "atlas_default": (sandbox.client_id, sandbox.client_secret),
+        "atlas_second_secret": (sandbox.client_id, sandbox.add_secret(sandbox.client_id)),
+        "atlas_no_rights": sandbox.add_account(rights=False),
+        "atlas_no_rights_no_code": sandbox.add_account(rights=False, error_code=""),
+        "atlas_crowd": sandbox.add_account(),
+    }
+    connections = {name: connection(sandbox.url, *credentials) for name, credentials in accounts.items()}
+    with PrivateAirflow(dags, connections=connections, slots=16) as running:
+        yield running

@@ -1,0 +1,92 @@
+"""120 mapped tasks in each scope, rotation beneath running tasks, accounts without rights, a replaced secret."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("counted_from_here")
+
+
+@pytest.fixture
+def counted_from_here(sandbox):
+    sandbox.reset_counters()
+
+
+def states(run, task_id="call"):
+    """How many of the mapped tasks ended in which state."""
+    ended = [state for (task, index), state in run.tasks.items() if task == task_id and index >= 0]
+    return {state: ended.count(state) for state in set(ended)}
+
+
+@pytest.mark.parametrize(("store", "most"), [("cold", 3), ("warm", 0)])
+def test_120_tasks_in_deployment_scope_share_a_token(airflow, sandbox, store, most):
+    run = airflow.run_dag("fleet_deployment", {"size": 120}, timeout=240)
+    counters = sandbox.counters
+    print(f"\ndeployment scope, {store} store: {counters.token_requests} token requests in {run.duration:.0f} s")
+    assert states(run) == {"success": 120}
+    assert counters.token_requests <= most
+    assert counters.rate_limited == 0
+
+
+def test_120_tasks_in_dag_run_scope_share_a_token_and_give_it_back(airflow, sandbox):
+    active = sandbox.counters.active
+    run = airflow.run_dag("fleet_run", {"size": 120}, timeout=240)
+    assert states(run) == {"success": 120}
+    assert (sandbox.counters.token_requests, sandbox.counters.revoked) == (1, 1)
+    assert sandbox.counters.active == active
+
+
+def test_rotation_beneath_60_running_tasks_disturbs_none(airflow, sandbox):
+    over = threading.Event()
+    rotations = []
+
+    def rotate() -> None:
+        while not over.is_set():
+            rotations.append(airflow.run_dag("atlas_token_rotation", timeout=120).state)
+
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    try:
+        run = airflow.run_dag("fleet_deployment", {"size": 60, "seconds": 12}, timeout=300)
+    finally:
+        over.set()
+        thread.join()
+    last = airflow.run_dag("atlas_token_rotation")
+    counters = sandbox.counters
+    print(f"\n{len(rotations)} rotations, {counters.token_requests} tokens, {counters.active} active at the end")
+    assert states(run) == {"success": 60}
+    assert set(rotations) == {"success"} == {last.state}
+    assert len(rotations) >= 3
+    assert counters.active <= 2
+
+
+@pytest.mark.parametrize(("conn", "most"), [("atlas_no_rights", 1), ("atlas_no_rights_no_code", 2)])
+def test_120_tasks_without_rights_do_not_eat_up_the_tokens(airflow, sandbox, conn, most):
+    run = airflow.run_dag("fleet_deployment", {"size": 120, "conn": conn}, timeout=300)
+    assert states(run) == {"failed": 120}
+    assert sandbox.counters.token_requests <= most
+
+
+def test_tasks_with_a_new_secret_do_not_use_the_old_one_s_token(airflow, sandbox):
+    airflow.run_dag("fleet_deployment", {"size": 1})
+    sandbox.reset_counters()
+    old = threading.Thread(target=airflow.run_dag, args=("fleet_deployment", {"size": 8, "seconds": 10}))
+    old.start()
+    run = airflow.run_dag("fleet_deployment", {"size": 8, "conn": "atlas_second_secret"}, timeout=120)
+    old.join()
+    assert states(run) == {"success": 8}
+    assert sandbox.counters.token_requests <= 2
+    assert sandbox.counters.api_unauthorized == 0
+
+
+def test_the_same_fleet_in_task_scope_fails_at_the_cap_and_is_told_the_cure(airflow, sandbox):
+    run = airflow.run_dag("fleet_task", {"size": 120, "conn": "atlas_crowd"}, timeout=420)
+    ended = states(run)
+    print(
+        f"\ntask scope: {ended}, {sandbox.counters.token_requests} token requests, {sandbox.counters.rate_limited} 429s"
+    )
+    assert ended == {"success": 100, "failed": 20}
+    (log, *_) = [text for path, text in airflow.logs() if "fleet_task" in str(path) and b"TokenLimitReached" in text]
+    assert b"set cache_scope=deployment on the connection" in log

@@ -1,0 +1,137 @@
+"""The hook in deployment scope: what its sessions, its context manager and its revocations do to the shared token."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.cache import claim, deployment, task
+from airflow_provider_atlas.hooks import service_account
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+from tests.cache.fakes import MemoryStore
+
+GROUPS = "/api/atlas/v2/groups"
+
+
+@pytest.fixture(autouse=True)
+def store(mocker, monkeypatch):
+    store = MemoryStore()
+    mocker.patch.object(service_account, "Variables", lambda: store)
+    mocker.patch.object(claim, "PAUSE", 0.001)
+    monkeypatch.setattr(deployment, "_warned", set())
+    return store
+
+
+@pytest.fixture
+def worker(atlas_sandbox):
+    """A hook in a process of its own, as far as memory goes."""
+
+    def worker(**kwargs):
+        task._caches.clear()
+        return AtlasServiceAccountHook(**{"cache_scope": "deployment", **kwargs})
+
+    return worker
+
+
+def test_all_workers_share_one_token(worker, atlas_sandbox):
+    assert len({worker().get_token().value for _ in range(10)}) == 1
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+def test_the_scope_may_be_the_connection_s_or_the_deployment_s(worker, atlas_sandbox, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ATLAS__CACHE_SCOPE", "deployment")
+    assert worker(cache_scope=None).get_token() == worker(cache_scope=None).get_token()
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+def test_a_warm_hook_does_not_ask_the_store(worker, store, atlas_sandbox):
+    hook = worker()
+    token = hook.get_token()
+    store.down = True
+    assert hook.get_token() is token
+
+
+def test_after_a_rotation_a_task_with_the_old_token_follows_the_store(worker, atlas_sandbox):
+    running = worker()
+    running.run(GROUPS)
+    for _ in range(5):
+        rotation = worker(cache_scope="task")
+        _, replaced = rotation.share_token()
+        for sealed in replaced:
+            rotation.revoke_token(sealed)
+        assert len(running.run(GROUPS)["results"]) == 3
+    assert atlas_sandbox.counters.token_requests == 6
+    assert atlas_sandbox.counters.active == 1
+
+
+def test_a_token_that_a_refusal_replaced_is_revoked_once(worker, atlas_sandbox):
+    hook = worker()
+    token = hook.get_token()
+    atlas_sandbox.fail_next("api", status=401)
+    hook.run(GROUPS)
+    assert not atlas_sandbox.is_active(token.value)
+    assert atlas_sandbox.counters.token_requests == 2
+
+
+@pytest.mark.parametrize(("code", "requests"), [("USER_UNAUTHORIZED", 1), ("", 2)])
+def test_a_fleet_without_rights_does_not_eat_up_the_tokens(worker, atlas_sandbox, code, requests):
+    client_id, secret = atlas_sandbox.add_account(rights=False, error_code=code)
+    for _ in range(20):
+        hook = worker(client_id=client_id, client_secret=secret, base_url=atlas_sandbox.url)
+        with pytest.raises(exceptions.AtlasApiError, match="401"):
+            hook.run(GROUPS)
+    assert atlas_sandbox.counters.token_requests == requests
+
+
+def test_with_has_a_token_of_its_own_and_leaves_the_shared_one_alone(worker, atlas_sandbox):
+    shared = worker().get_token()
+    with worker() as own:
+        assert own.get_token().value != shared.value
+        own.run(GROUPS)
+    assert atlas_sandbox.is_active(shared.value)
+    assert atlas_sandbox.counters.active == 1
+
+
+def test_revoking_a_replaced_token_takes_it_out_of_the_store(worker, atlas_sandbox):
+    worker().get_token()
+    hook = worker()
+    _, replaced = hook.share_token()
+    hook.revoke_token(replaced[0])
+    assert worker()._deployment().read().superseded == ()
+    _, replaced = hook.share_token()
+    assert len(replaced) == 1
+
+
+def test_a_revocation_that_cannot_be_noted_is_a_warning(worker, store, caplog):
+    worker().get_token()
+    hook = worker()
+    _, (sealed,) = hook.share_token()
+    store.down = True
+    hook.revoke_token(sealed)
+    assert "will be revoked again" in caplog.text
+
+
+def test_a_rotation_that_cannot_publish_gives_its_token_back(worker, store, atlas_sandbox):
+    def fail(name: str, text: str) -> None:
+        if "claim" not in name:
+            raise exceptions.StoreUnavailable
+
+    store.before_write = fail
+    with pytest.raises(exceptions.StoreUnavailable):
+        worker().share_token()
+    assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
+
+
+def test_the_deployment_s_tokens_can_be_taken_out_of_service(worker, store, atlas_sandbox):
+    worker().get_token()
+    worker().share_token()
+    assert worker().unshare_token() == 2
+    assert (atlas_sandbox.counters.active, store.texts) == (0, {})
+
+
+def test_a_rate_limit_is_waited_for_by_the_one_who_asks(worker, atlas_sandbox):
+    atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "1"})
+    worker().get_token()
+    atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "60"})
+    with pytest.raises(exceptions.RateLimited):
+        worker(max_wait=0).share_token()
