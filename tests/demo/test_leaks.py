@@ -1,0 +1,194 @@
+"""A secret is found in whatever form and place, and nothing is found that is not there."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import secrets
+import sqlite3
+import time
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from cryptography.fernet import Fernet
+
+from demo.airflow import PrivateAirflow
+from demo.leaks import Leak, Pattern, forms, needles, search, watch
+
+SECRET = "mdb sa/sk+Only\"for'tests~é0123456789"
+
+
+def encodings(text: str) -> dict[str, bytes]:
+    return {
+        "plain": f"Bearer {text}!".encode(),
+        "quote": quote(text, safe="").encode(),
+        "quote_plus": quote_plus(text).encode(),
+        "json": json.dumps({"token": text}).encode(),
+        "json in json": json.dumps(json.dumps({"token": text})).encode(),
+        "repr": repr({"token": text}).encode(),
+        **{
+            f"{name} after {before}": encode(b"i" * before + text.encode() + b"tail")
+            for before in range(4)
+            for name, encode in (("base64", base64.b64encode), ("urlsafe", base64.urlsafe_b64encode))
+        },
+    }
+
+
+@pytest.mark.parametrize("encoding", encodings(""))
+def test_every_form_is_found_at_every_offset(encoding):
+    pattern = Pattern({"secret": forms(SECRET)})
+    for offset in range(8):
+        text = b"." * offset + encodings(SECRET)[encoding]
+        assert pattern.found_in(text), offset
+        assert pattern.found_in(text + b"." * 9), offset
+
+
+@pytest.mark.parametrize("encoding", encodings(""))
+def test_another_secret_is_not_found(encoding):
+    assert Pattern({"secret": forms(SECRET)}).found_in(encodings(SECRET.replace("Only", "Many"))[encoding]) == set()
+
+
+def test_the_first_form_that_fits_gives_the_name_and_the_secret_itself_is_not_told():
+    found = Pattern({"client secret": forms("only-letters-and-digits-0123")}).found_in(b"only-letters-and-digits-0123")
+    assert found == {"client secret as plain text"}
+
+
+def test_short_secrets_are_found_too_but_none_that_chance_would_find():
+    assert Pattern({"s": forms("12345678")}).found_in(b"x12345678") == {"s as plain text"}
+    with pytest.raises(ValueError, match="a secret of 7 bytes"):
+        forms("1234567")
+
+
+def test_tokens_that_differ_only_at_their_ends_are_told_apart():
+    tokens = [f"eyJhbGciOiJFUzUxMiIsInR5cCI6IkpXVCJ9.{secrets.token_urlsafe(30)}" for _ in range(3)]
+    pattern = Pattern(needles("mdb_sa_id_1", "mdb_sa_sk_secret", tokens))
+    assert pattern.found_in(f"{tokens[1]}, {tokens[2][:-1]}".encode()) == {"token 2 as plain text"}
+
+
+def test_basic_credentials_are_found():
+    pair = base64.b64encode(b"mdb_sa_id_1:mdb_sa_sk_secret")
+    found = Pattern(needles("mdb_sa_id_1", "mdb_sa_sk_secret", [])).found_in(b"Authorization: Basic " + pair)
+    assert found == {"Basic credentials as base64", "client secret as base64"}
+
+
+def test_hundreds_of_tokens_in_tens_of_megabytes_take_seconds():
+    pattern = Pattern(needles("mdb_sa_id_1", "mdb_sa_sk_secret", [secrets.token_urlsafe(400) for _ in range(400)]))
+    text = base64.b64encode(secrets.token_bytes(15_000_000))
+    began = time.monotonic()
+    assert pattern.found_in(text) == set()
+    assert time.monotonic() - began < 5
+
+
+@pytest.fixture
+def airflow(tmp_path):
+    """An Airflow that has never been started, with a little database."""
+    made = PrivateAirflow(tmp_path, home=tmp_path)
+    with contextlib.closing(sqlite3.connect(made.database)) as database:
+        database.executescript(
+            "PRAGMA journal_mode=WAL;"
+            "CREATE TABLE connection (id INTEGER PRIMARY KEY, password TEXT, extra TEXT);"
+            "CREATE TABLE variable (id INTEGER PRIMARY KEY, val TEXT);"
+            "CREATE TABLE trigger (id INTEGER PRIMARY KEY, kwargs TEXT);"
+            "CREATE TABLE task_instance (state TEXT, next_kwargs JSON);"
+            "CREATE TABLE xcom (value BLOB);"
+        )
+    return made
+
+
+def write(airflow, sql, *values):
+    with contextlib.closing(sqlite3.connect(airflow.database)) as database, database:
+        database.execute(sql, values)
+
+
+def found(airflow, *files):
+    return search({"secret": forms(SECRET)}, airflow, files).leaks
+
+
+def places(airflow):
+    """Tables and columns; the raw files of the database hold whatever stands there in plain text."""
+    return {leak.place for leak in found(airflow) if not leak.place.startswith("airflow.db")}
+
+
+def sealed(airflow, text=SECRET):
+    return Fernet(airflow.fernet_key).encrypt(text.encode()).decode()
+
+
+def test_the_connection_s_own_encrypted_password_is_no_leak(airflow):
+    watch(airflow)
+    write(airflow, "INSERT INTO connection VALUES (1, ?, NULL)", sealed(airflow))
+    assert found(airflow) == []
+
+
+def test_a_password_that_is_not_encrypted_is_one(airflow):
+    write(airflow, "INSERT INTO connection VALUES (1, ?, NULL)", SECRET)
+    assert places(airflow) == {"connection.password"}
+
+
+@pytest.mark.parametrize("place", ["connection.extra", "variable.val", "trigger.kwargs"])
+def test_what_airflow_has_encrypted_is_decrypted_and_searched(airflow, place):
+    table, column = place.split(".")
+    write(airflow, f"INSERT INTO {table} ({column}) VALUES (?)", json.dumps({"kept": sealed(airflow)}))
+    assert found(airflow) == [Leak(place, "secret as plain text")]
+
+
+def test_what_was_sealed_with_another_key_stays_sealed(airflow):
+    write(airflow, "INSERT INTO xcom VALUES (?)", Fernet(Fernet.generate_key()).encrypt(SECRET.encode()))
+    assert found(airflow) == []
+
+
+@pytest.mark.parametrize("value", [SECRET, SECRET.encode(), json.dumps(SECRET)])
+def test_plain_text_is_found_in_a_row_and_in_the_database_s_raw_files(airflow, value):
+    with contextlib.closing(sqlite3.connect(airflow.database)) as database:
+        database.execute("INSERT INTO xcom VALUES (?)", (value,))
+        database.commit()
+        assert {leak.place for leak in found(airflow)} == {"xcom.value", "airflow.db-wal"}
+    assert {leak.place for leak in found(airflow)} == {"xcom.value", "airflow.db"}
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_row_that_lived_for_a_moment_is_found_once_somebody_watches(airflow, encrypted):
+    watch(airflow)
+    write(airflow, "INSERT INTO trigger VALUES (1, ?)", sealed(airflow) if encrypted else SECRET)
+    write(airflow, "DELETE FROM trigger")
+    assert places(airflow) == {"trigger.kwargs"}
+
+
+def test_a_value_that_was_replaced_is_found_once_somebody_watches(airflow):
+    write(airflow, "INSERT INTO task_instance VALUES ('deferred', NULL)")
+    watch(airflow)
+    for value in (SECRET, None):
+        write(airflow, "UPDATE task_instance SET next_kwargs = ?", value)
+    assert places(airflow) == {"task_instance.next_kwargs"}
+
+
+def test_every_file_of_the_home_directory_and_other_files_are_searched_and_counted(airflow, tmp_path_factory):
+    log = airflow.home / "logs" / "run_id=1" / "attempt=1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(SECRET)
+    (airflow.home / "connections.json").write_text(json.dumps({"password": SECRET}))
+    other = tmp_path_factory.mktemp("other") / "sandbox.log"
+    other.write_text(quote(SECRET, safe=""))
+    assert found(airflow, other) == [
+        Leak("connections.json", "secret as JSON"),
+        Leak("logs/run_id=1/attempt=1.log", "secret as plain text"),
+        Leak("sandbox.log", "secret as URL-encoded"),
+    ]
+    size = sum(path.stat().st_size for path in (log, other, airflow.database))
+    assert search({}, airflow, [other]).searched >= size
+
+
+def test_a_file_that_is_gone_when_its_turn_comes_is_no_error(airflow, monkeypatch):
+    (airflow.home / "airflow.db-journal").touch()
+    (airflow.home / "last.log").write_text(SECRET)
+    read = Path.read_bytes
+
+    def vanish(path: Path) -> bytes:
+        if path.name == "airflow.db-journal":
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", vanish)
+    assert found(airflow) == [Leak("last.log", "secret as plain text")]
+    assert not (airflow.home / "airflow.db-journal").exists()
