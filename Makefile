@@ -7,7 +7,7 @@ BIN := .venv/bin
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help install lint types unit test demo bench build clean
+.PHONY: help install lint types unit test test-fleets demo bench build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -35,16 +35,20 @@ types: install  ## Strict types
 	$(BIN)/mypy
 
 unit: install  ## Unit tests with branch coverage
-	$(BIN)/pytest -m "not integration" --cov --cov-report=term
+	$(BIN)/pytest -m "not integration and not fleet" --cov --cov-report=term
 
 test: lint types unit  ## Everything that a change must pass, a real Airflow included
 	$(BIN)/pytest -m integration
+
+test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minutes
+	$(BIN)/pytest -m fleet -s
 
 demo: install  ## Sandbox, private Airflow, both example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
 	@$(BIN)/python -m demo
 
 bench: install  ## Speed, side by side with named peers
 	$(BIN)/python -m benchmarks.warm_token
+	$(BIN)/python -m benchmarks.session
 
 build: install  ## Wheel and source distribution
 	$(BIN)/python -m build --installer uv

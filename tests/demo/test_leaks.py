@@ -129,7 +129,8 @@ def test_a_password_that_is_not_encrypted_is_one(airflow):
 @pytest.mark.parametrize("place", ["connection.extra", "variable.val", "trigger.kwargs"])
 def test_what_airflow_has_encrypted_is_decrypted_and_searched(airflow, place):
     table, column = place.split(".")
-    write(airflow, f"INSERT INTO {table} ({column}) VALUES (?)", json.dumps({"kept": sealed(airflow)}))
+    value = json.dumps({"kept": sealed(airflow)})
+    write(airflow, f"INSERT INTO {table} ({column}) VALUES (?)", value)  # noqa: S608
     assert found(airflow) == [Leak(place, "secret as plain text")]
 
 

@@ -16,14 +16,15 @@ from demo import processes
 
 @pytest.fixture
 def begin():
-    """Start Python in a session of its own and wait until it says so."""
+    """Start Python in a session of its own and wait until each of its processes says so."""
     begun = []
 
-    def begin(code: str = "") -> subprocess.Popen[bytes]:
+    def begin(code: str = "", processes: int = 1) -> subprocess.Popen[bytes]:
         program = f"import os, signal, time\n{code}\nprint(flush=True)\ntime.sleep(60)"
         process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
         begun.append(process)
-        assert process.stdout.readline()
+        for _ in range(processes):
+            assert process.stdout.readline()
         return process
 
     yield begin
@@ -33,7 +34,7 @@ def begin():
 
 
 def test_only_what_runs_in_the_session_is_found_and_its_leader_comes_first(begin):
-    process = begin("child = os.fork()")
+    process = begin("os.fork()", processes=2)
     leader, child = processes.living({process.pid})
     assert leader == process.pid
     assert os.getsid(child) == process.pid
@@ -53,7 +54,7 @@ def test_a_zombie_is_not_found(begin):
     ids=["in a group of its own", "that has lost its parent"],
 )
 def test_a_child_is_ended_too(begin, child):
-    process = begin(f"if not os.fork():\n    {child}")
+    process = begin(f"if not os.fork():\n    {child}", processes=2)
     assert processes.end({process.pid}) == []
     assert process.wait() == -signal.SIGTERM
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
+from demo import leaks
 from demo.airflow import PrivateAirflow
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,5 +38,10 @@ def airflow(sandbox, tmp_path_factory):
         "host": sandbox.url,
     }
     wrong = {**right, "password": "mdb_sa_sk_Some-Other_Secret"}
-    with PrivateAirflow(dags, connections={"atlas_default": right, "atlas_wrong": wrong}) as running:
+    with PrivateAirflow(
+        dags,
+        connections={"atlas_default": right, "atlas_wrong": wrong},
+        environment={"PYTHONPATH": str(Path(__file__).parent / "importable")},
+    ) as running:
+        leaks.watch(running)
         yield running
