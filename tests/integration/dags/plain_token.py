@@ -9,7 +9,6 @@ from airflow.providers.common.compat.sdk import dag, task
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.operators.token import RevokeTokenOperator
 
-
 # Backwards, since Airflow stores the source of a DAG.
 PLAIN = "feDCBA=9876543210/nekot+nialp"[::-1]
 
