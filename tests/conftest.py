@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider_atlas.cache import task
 from airflow_provider_atlas.oauth.account import ServiceAccount
@@ -50,6 +52,16 @@ def no_tokens_from_other_tests() -> Iterator[None]:
     task._caches.clear()
     yield
     task._caches.clear()
+
+
+@pytest.fixture(autouse=True)
+def a_masker_that_does_not_grow(mocker: MockerFixture) -> None:
+    """Airflow's masker keeps every secret that it was ever told, and grows slower with each."""
+    mocker.patch("airflow_provider_atlas.hooks.service_account.mask_secret")
+    mocker.patch("airflow_provider_atlas.operators.token.mask_secret")
+    for masker in ("airflow.sdk._shared.secrets_masker", "airflow.utils.log.secrets_masker"):
+        with contextlib.suppress(ImportError, AttributeError):
+            mocker.patch(f"{masker}.SecretsMasker.add_mask")
 
 
 @pytest.fixture

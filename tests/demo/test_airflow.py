@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,8 +83,9 @@ def test_logs_are_those_of_tasks_and_of_processes(airflow):
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(tmp_path, monkeypatch):
     """A program in the place of Airflow."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     package = tmp_path / "library" / "airflow"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

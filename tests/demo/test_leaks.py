@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 from demo.airflow import PrivateAirflow
 from demo.leaks import Leak, Pattern, forms, needles, search, watch
 
-SECRET = "mdb sa/sk+Only\"for'tests~é0123456789"
+SECRET = "mdb sa/sk+Only\"for'tests~é>>>???0123456789"
 
 
 def encodings(text: str) -> dict[str, bytes]:
@@ -59,6 +59,13 @@ def test_short_secrets_are_found_too_but_none_that_chance_would_find():
     assert Pattern({"s": forms("12345678")}).found_in(b"x12345678") == {"s as plain text"}
     with pytest.raises(ValueError, match="a secret of 7 bytes"):
         forms("1234567")
+
+
+@pytest.mark.parametrize("length", range(8, 24))
+def test_secrets_of_every_length_are_found_at_every_offset(length):
+    secret = "0123456789abcdefghijklmn"[:length]
+    pattern = Pattern({"s": {secret.encode(): "plain text"}})
+    assert all(pattern.found_in(b"." * offset + secret.encode()) for offset in range(8))
 
 
 def test_tokens_that_differ_only_at_their_ends_are_told_apart():
