@@ -7,8 +7,9 @@ Airflow in them and are handed through.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -104,6 +105,25 @@ _FINAL: dict[type[AtlasError], type[AtlasError]] = {
         UnsupportedGrantType,
     )
 }
+
+
+def dump(error: AtlasError) -> dict[str, Any]:
+    """Write an error down as JSON, for a trigger's event."""
+    return {"type": type(error).__name__, "summary": error.args[0], "data": vars(error)}
+
+
+def load(written: Mapping[str, Any]) -> AtlasError:
+    """Make of what :func:`dump` wrote, in this release or another, the error as Airflow sees it."""
+    name, data = written.get("type"), written.get("data")
+    kind = globals().get(name) if name in __all__ else None
+    if not (isinstance(kind, type) and issubclass(kind, AtlasError)):
+        kind = AtlasError
+    error = kind(str(written.get("summary") or "") or None)
+    known = vars(error).keys()
+    error.__dict__.update(
+        {key: value for key, value in (data if isinstance(data, dict) else {}).items() if key in known}
+    )
+    return error
 
 
 @contextmanager

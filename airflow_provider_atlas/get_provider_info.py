@@ -68,6 +68,7 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Access tokens of MongoDB Atlas service accounts: generated, shared, sealed, rotated, revoked.",
         "hooks": [{"integration-name": name, "python-modules": [f"{package}.hooks.service_account"]}],
         "operators": [{"integration-name": name, "python-modules": [f"{package}.operators.token"]}],
+        "triggers": [{"integration-name": name, "python-modules": [f"{package}.triggers.token"]}],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

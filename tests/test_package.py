@@ -44,7 +44,7 @@ def test_its_name_is_the_distribution_s():
 
 def test_every_module_and_class_it_names_exists():
     info = get_provider_info()
-    for kind in ("hooks", "operators"):
+    for kind in ("hooks", "operators", "triggers"):
         for module in info[kind][0]["python-modules"]:
             __import__(module)
     (connection,) = info["connection-types"]

@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from airflow_provider_atlas.cache import sealing
@@ -25,7 +26,7 @@ from airflow_provider_atlas.cache.memory import REFUSAL_PAUSE, Renewal, renewal
 from airflow_provider_atlas.cache.variables import Store
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, StoreUnavailable
-from airflow_provider_atlas.oauth.limits import describe, seconds_to_wait
+from airflow_provider_atlas.oauth.limits import seconds_to_wait
 from airflow_provider_atlas.oauth.patience import patiently
 from airflow_provider_atlas.oauth.token import AccessToken
 
@@ -61,6 +62,7 @@ class DeploymentToken:
     :param store: where it lies.
     :param mint: asks Atlas once for a new one.
     :param max_wait: seconds that a call may wait for Atlas, and for others who do.
+    :param on_wait: is told of each wait for Atlas before it begins.
     :param clock: epoch seconds.
     :param monotonic: seconds, for waits.
     :param sleep: waits.
@@ -73,6 +75,7 @@ class DeploymentToken:
         mint: Mint,
         max_wait: float,
         *,
+        on_wait: Callable[[AtlasError, float], None] = lambda error, seconds: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -85,6 +88,7 @@ class DeploymentToken:
         self._store = store
         self._mint = mint
         self._max_wait = max_wait
+        self._on_wait = on_wait
         self._claim = Claim(store, self.claim_name, monotonic=monotonic, sleep=sleep)
         self._clock = clock
         self._monotonic = monotonic
@@ -131,15 +135,19 @@ class DeploymentToken:
             return self._own(error) if may_mint else None
         return None if token is refused else token
 
-    def publish(self) -> tuple[AccessToken, list[AccessToken]]:
+    def publish(self, token: AccessToken | None = None) -> tuple[AccessToken, list[AccessToken]]:
         """
         Put a new token in place of the store's whatever its age, in turn with readers, so that no renewal is lost.
 
+        :param token: the new one, if there is one already.
         :return: the token, and what the store still holds unrevoked.
         :raises StoreUnavailable: if the store cannot be written: nobody would find the token.
         """
-        token = self._exchange(lambda _: None, must_store=True)
-        assert token is not None  # noqa: S101 - as above
+        if token is None:
+            token = self._exchange(lambda _: None, must_store=True)
+            assert token is not None  # noqa: S101 - as above
+        else:
+            self._in_turn(partial(self._put, token, must_store=True))
         return token, list(self.read().superseded)
 
     def forget(self, values: Collection[str]) -> None:
@@ -201,10 +209,10 @@ class DeploymentToken:
                         wait = seconds_to_wait(error, attempt)
                         if wait is None or self._monotonic() + wait > deadline:
                             raise
-                        log.info("%s", describe(error, wait))
+                        self._on_wait(error, wait)
                         self._claim.keep(wait)
                         continue
-                    self._put(token, must_store, refused=refused)
+                    self._put(token, must_store=must_store, refused=refused)
                     return token
             if not patient:
                 return None
@@ -218,7 +226,7 @@ class DeploymentToken:
                     return change()
             self._claim.wait(deadline)
 
-    def _put(self, token: AccessToken, must_store: bool, *, refused: bool) -> None:
+    def _put(self, token: AccessToken, *, must_store: bool, refused: bool = False) -> None:
         try:
             content = self.read()
             before = {old.value: old for old in (content.token, *content.superseded) if old is not None}
@@ -234,7 +242,7 @@ class DeploymentToken:
 
     def _own(self, error: StoreUnavailable) -> AccessToken:
         _warn(self.name, f"This task gets an Atlas token of its own. {error}")
-        return patiently(self._mint, self._max_wait)
+        return patiently(self._mint, self._max_wait, on_wait=self._on_wait)
 
     def _fresh(self, content: Content) -> AccessToken | None:
         return content.token if renewal(content.token, self._clock()) is Renewal.NOT_YET else None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
+from airflow_provider_atlas import metrics
 from airflow_provider_atlas.api import calls
 from airflow_provider_atlas.cache import sealing, task
 from airflow_provider_atlas.cache.deployment import DeploymentToken
@@ -35,7 +36,7 @@ from airflow_provider_atlas.oauth.patience import patiently
 from airflow_provider_atlas.oauth.token import AccessToken, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from airflow.providers.common.compat.sdk import Connection
 
@@ -180,13 +181,23 @@ class AtlasServiceAccountHook(BaseHook):
         if not value.strip():
             raise InvalidSealedToken("There is no token to revoke in an empty text")
         self._revoke(value, self.settings.max_wait)
-        if isinstance(token, str) and sealing.is_sealed(token) and sealing.is_shared(self.settings.account, token):
+        if isinstance(token, str):
+            self.forget_shared([token])
+
+    def forget_shared(self, revoked: Iterable[str]) -> None:
+        """
+        Take tokens that were revoked out of the deployment's store.
+
+        :param revoked: texts; those that are not the deployment's, sealed, are passed over.
+        """
+        account = self.settings.account
+        shared = [text for text in revoked if sealing.is_sealed(text) and sealing.is_shared(account, text)]
+        if shared:
+            values = [sealing.unseal(account, text).value for text in shared]
             try:
-                self._deployment().forget([value])
+                self._deployment().forget(values)
             except StoreUnavailable as error:
-                log.warning(
-                    "Atlas token %s stays in the store, and will be revoked again: %s", fingerprint(value), error
-                )
+                log.warning("Revoked Atlas tokens stay in the store, and will be revoked again: %s", error)
 
     def seal(self, token: AccessToken) -> str:
         """Encrypt a token for whoever holds the same secret, to be handed to another task."""
@@ -230,19 +241,20 @@ class AtlasServiceAccountHook(BaseHook):
         return (self._cache or self._find_cache()).replace(refused, fetch)
 
     @airflow_errors()
-    def share_token(self) -> tuple[AccessToken, list[str]]:
+    def share_token(self, token: AccessToken | None = None) -> tuple[AccessToken, list[str]]:
         """
-        Generate a token and put it in place of the deployment's, whatever scope this hook itself has.
+        Put a token in place of the deployment's, whatever scope this hook itself has.
 
+        :param token: a new one of this connection; generated if left out.
         :return: the token, and sealed, what the store still holds unrevoked. Revoke these when the new one is out.
         :raises StoreUnavailable: if Airflow's Variables cannot be written; the new token is then revoked.
         """
-        minted: list[AccessToken] = []
+        minted = [] if token is None else [token]
         try:
-            token, replaced = self._deployment(minted).publish()
+            token, replaced = self._deployment(minted).publish(token)
         except StoreUnavailable:
-            for token in minted:
-                self._revoke_quietly(token, max_wait=0)
+            for unknown in minted:
+                self._revoke_quietly(unknown, max_wait=0)
             raise
         return token, [sealing.seal(self.settings.account, old, shared=True) for old in replaced]
 
@@ -372,7 +384,7 @@ class AtlasServiceAccountHook(BaseHook):
             return token
 
         wait = self.settings.max_wait if max_wait is None else max_wait
-        return DeploymentToken(self.settings.account, Variables(), mint, wait)
+        return DeploymentToken(self.settings.account, Variables(), mint, wait, on_wait=metrics.waiting)
 
     @airflow_errors()
     def _fetch(self, need: Renewal) -> AccessToken:
@@ -391,15 +403,17 @@ class AtlasServiceAccountHook(BaseHook):
         return token
 
     def _generate(self, max_wait: float) -> AccessToken:
-        token = patiently(self._client().generate, max_wait)
+        token = patiently(self._client().generate, max_wait, on_wait=metrics.waiting)
         mask_secret(token.value)
+        metrics.count("generated")
         life = (token.expires_at - token.issued_at).total_seconds() / 60
         log.info("Generated Atlas token %s, valid for %.0f min.", token.fingerprint, life)
         return token
 
     def _revoke(self, value: str, max_wait: float) -> None:
-        patiently(lambda: self._client().revoke(value), max_wait)
+        patiently(lambda: self._client().revoke(value), max_wait, on_wait=metrics.waiting)
         task.forget(value)
+        metrics.count("revoked")
         log.info("Revoked Atlas token %s.", fingerprint(value))
 
     def _client(self, transport: Transport | None = None) -> TokenClient:

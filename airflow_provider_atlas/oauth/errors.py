@@ -33,12 +33,14 @@ class AtlasError(Exception):
         self.status = status
         self.error = error
         self.description = description
+        self.waited: float | None = None  # seconds, set by whoever gave up waiting
 
     def __str__(self) -> str:
         code = " ".join(part for part in (f"HTTP {self.status}" if self.status else "", self.error or "") if part)
         answer = ": ".join(part for part in (code, self.description or "") if part)
         sentence = f"{self.args[0]} ({answer})." if answer else f"{self.args[0]}."
-        return f"{sentence} {self.remedy}".rstrip()
+        waited = f" Waited {self.waited:.0f} s in all." if self.waited else ""
+        return f"{sentence}{waited} {self.remedy}".rstrip()
 
 
 class InvalidConnection(AtlasError):

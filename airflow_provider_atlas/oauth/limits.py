@@ -21,6 +21,7 @@ from airflow_provider_atlas.oauth.errors import (
     RateLimited,
     RetryableAnswer,
     ServerError,
+    TokenLimitReached,
 )
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ SHORTEST_WAIT = 1.0
 FIRST_STEP, LAST_STEP = 1.0, 60.0
 #: A 500 is tried this many times in all.
 SERVER_ERROR_TRIES = 4
+#: A wait that costs no worker tries a window that is only stated, not told by ``Retry-After``, after so many seconds.
+PROBE = 30.0
+#: Waits for the cap on active tokens, which is up to an hour away, start here and double up to the second; seconds.
+FIRST_CAP_STEP, LAST_CAP_STEP = 60.0, 480.0
 
 _LIMITED = re.compile(r"limited to (\d{1,9}) requests? every (\d{1,9}(?:\.\d{1,9})?) (second|minute|hour)", re.I)
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600}
@@ -82,23 +87,31 @@ def stated_limit(description: str | None, parameters: object = None) -> tuple[in
     return None, None
 
 
-def seconds_to_wait(error: BaseException, attempt: int) -> float | None:
+def seconds_to_wait(error: BaseException, attempt: int, *, deferred: bool = False) -> float | None:
     """
-    Decide how long to wait after ``error`` before the next try; ``None`` where waiting on a worker cures nothing.
+    Decide how long to wait after ``error`` before the next try; ``None`` where waiting cures nothing.
 
     :param attempt: the number of tries made so far, 1 after the first.
+    :param deferred: whether the wait costs no worker. Only then is the cap on active tokens waited for, and a window
+        that the answer states is not trusted blindly.
     :return: seconds, spread included: the tasks that one limit holds back must not come back in one moment.
     """
-    if not isinstance(error, RetryableAnswer | ServerError | AtlasUnreachable):
-        return None
-    if isinstance(error, ServerError) and attempt >= SERVER_ERROR_TRIES:
-        return None
-    stated = error.retry_after if isinstance(error, RetryableAnswer) else None
-    if stated is None and isinstance(error, RateLimited):
-        stated = error.window
-    if stated is None:
-        stated = min(FIRST_STEP * 2.0 ** min(attempt - 1, 30), LAST_STEP)
-    wait = max(stated, SHORTEST_WAIT)
+    stated = None
+    first, last = FIRST_STEP, LAST_STEP
+    match error:
+        case TokenLimitReached() if deferred:
+            first, last = FIRST_CAP_STEP, LAST_CAP_STEP
+        case RateLimited(retry_after=None, window=float(window)):
+            stated = min(window, PROBE) if deferred else window
+        case RetryableAnswer():
+            stated = error.retry_after
+        case AtlasUnreachable():
+            pass
+        case ServerError() if attempt < SERVER_ERROR_TRIES:
+            pass
+        case _:
+            return None
+    wait = max(min(first * 2.0 ** min(attempt - 1, 30), last) if stated is None else stated, SHORTEST_WAIT)
     return wait + random.uniform(0, max(1.0, wait / 10))  # noqa: S311 - a spread, no secret
 
 

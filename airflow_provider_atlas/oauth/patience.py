@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,16 +9,16 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from airflow_provider_atlas.oauth.errors import AtlasError
-from airflow_provider_atlas.oauth.limits import describe, seconds_to_wait
+from airflow_provider_atlas.oauth.limits import seconds_to_wait
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 def patiently(
     call: Callable[[], T],
     max_wait: float,
     *,
+    on_wait: Callable[[AtlasError, float], None] = lambda error, seconds: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
@@ -27,9 +26,10 @@ def patiently(
     Call until Atlas gives an answer that waiting does not change.
 
     :param max_wait: seconds in all. A wait that would go beyond is not begun: the error is raised at once.
-    :raises AtlasError: the last one.
+    :param on_wait: is told of each wait before it begins.
+    :raises AtlasError: the last one, with the seconds that were ``waited``.
     """
-    deadline = clock() + max_wait
+    start = clock()
 
     def wait(state: RetryCallState) -> float:
         # tenacity asks for the wait first and then whether to stop: an endless one stops.
@@ -37,16 +37,20 @@ def patiently(
         seconds = seconds_to_wait(error, state.attempt_number) if error else None
         return float("inf") if seconds is None else seconds
 
-    def announce(state: RetryCallState) -> None:
+    def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, AtlasError):
-            log.info("%s", describe(error, state.upcoming_sleep))
+            on_wait(error, state.upcoming_sleep)
 
-    return Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, AtlasError)),
-        wait=wait,
-        stop=lambda state: clock() + state.upcoming_sleep > deadline,
-        sleep=sleep,
-        before_sleep=announce,
-        reraise=True,
-    )(call)
+    try:
+        return Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, AtlasError)),
+            wait=wait,
+            stop=lambda state: clock() - start + state.upcoming_sleep > max_wait,
+            sleep=sleep,
+            before_sleep=before_sleep,
+            reraise=True,
+        )(call)
+    except AtlasError as error:
+        error.waited = clock() - start if clock() - start >= 1 else None
+        raise

@@ -9,22 +9,100 @@ import ast
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, mask_secret
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf, mask_secret
 
+from airflow_provider_atlas import metrics
 from airflow_provider_atlas.cache.memory import Renewal, renewal
 from airflow_provider_atlas.cache.sealing import is_sealed
-from airflow_provider_atlas.exceptions import InvalidSealedToken
+from airflow_provider_atlas.exceptions import InvalidSealedToken, load
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+from airflow_provider_atlas.oauth.errors import AtlasError
+from airflow_provider_atlas.oauth.limits import seconds_to_wait
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_atlas.oauth.token import AccessToken
+
 log = logging.getLogger(__name__)
 
+#: A deferral costs some 5 s and starts the task twice: a wait of up to so many seconds is sat out on the worker.
+WORTH_DEFERRING = 10.0
+#: A trigger that fires at once can overtake the executor's report of the deferral, and the task is lost; seconds.
+SOONEST = 5.0
+#: Airflow's own time-out of a deferral backs the trigger's deadline; a dead triggerer is replaced within this; seconds.
+GRACE = 120.0
 
-class GenerateTokenOperator(BaseOperator):
+
+class _AtlasTokenOperator(BaseOperator):
+    """What generating and revoking have in common: a connection, and a wait that need not hold a worker."""
+
+    def __init__(
+        self,
+        *,
+        atlas_conn_id: str = AtlasServiceAccountHook.default_conn_name,
+        max_wait: float | None = None,
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.atlas_conn_id = atlas_conn_id
+        self.max_wait = max_wait
+        if deferrable is None:
+            deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
+        self.deferrable = deferrable
+
+    def _hook(self) -> AtlasServiceAccountHook:
+        """A hook that waits on the worker: for all of ``max_wait``, or for what is not worth a deferral."""
+        hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait)
+        if self.deferrable:
+            hook.settings = replace(hook.settings, max_wait=min(hook.settings.max_wait, WORTH_DEFERRING))
+        return hook
+
+    def _wait_elsewhere(self, error: AtlasError, started: float, action: str, tokens: str = "") -> NoReturn:
+        """Defer, if ``error`` can be waited for until the task's deadline; else raise it."""
+        from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
+
+        now = time.time()
+        wait = seconds_to_wait(error, 1, deferred=True)
+        deadline = started + AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait).settings.max_wait
+        moment = now + max(wait or 0.0, SOONEST)
+        if not self.deferrable or wait is None or moment > deadline:
+            raise error
+        metrics.waiting(error, moment - now)
+        self.defer(
+            trigger=AtlasTokenTrigger(
+                atlas_conn_id=self.atlas_conn_id,
+                action=action,
+                moment=moment,
+                started=started,
+                deadline=deadline,
+                tokens=tokens,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=deadline - now + GRACE),
+        )
+
+
+def _answer(event: Any, key: str) -> str:
+    """
+    What a trigger brought.
+
+    :raises AtlasError: its error as its own type; or one that says that this is no event of the trigger's.
+    """
+    if isinstance(event, Mapping):
+        if event.get("status") == "error" and isinstance(event.get("error"), Mapping):
+            raise load(event["error"])
+        if event.get("status") == "success" and isinstance(event.get(key), str):
+            return str(event[key])
+    raise AtlasError("The task was resumed without an event that this release of the provider knows")
+
+
+class GenerateTokenOperator(_AtlasTokenOperator):
     """
     Generate an access token and hand it on, sealed.
 
@@ -38,29 +116,33 @@ class GenerateTokenOperator(BaseOperator):
     :param share: put the token in place of the one that the whole deployment shares (``cache_scope=deployment``).
         ``replaced`` is then what the store still holds unrevoked: hand it to a :class:`RevokeTokenOperator`.
     :param max_wait: seconds that the task may wait for Atlas in all, instead of the connection's; 0 raises at once.
+    :param deferrable: wait in the triggerer, for the rate limit and also for the cap on active tokens; default from
+        ``[operators] default_deferrable``.
     :raises InvalidClient: and its kin, see :mod:`airflow_provider_atlas.exceptions`; those that no retry can cure fail
         the task without one.
     """
 
     template_fields: Sequence[str] = ("atlas_conn_id",)
 
-    def __init__(
-        self,
-        *,
-        atlas_conn_id: str = AtlasServiceAccountHook.default_conn_name,
-        share: bool = False,
-        max_wait: float | None = None,
-        multiple_outputs: bool = True,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, share: bool = False, multiple_outputs: bool = True, **kwargs: Any) -> None:
         super().__init__(multiple_outputs=multiple_outputs, **kwargs)
-        self.atlas_conn_id = atlas_conn_id
         self.share = share
-        self.max_wait = max_wait
 
     def execute(self, context: Context) -> dict[str, Any]:
-        hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait)
-        token, replaced = hook.share_token() if self.share else (hook.generate_token(), [])
+        started, hook = time.time(), self._hook()
+        try:
+            return self._output(hook, *(hook.share_token() if self.share else (hook.generate_token(), [])))
+        except AtlasError as error:
+            self._wait_elsewhere(error, started, "generate")
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Go on with the token that the trigger generated."""
+        hook = self._hook()
+        token = hook.unseal(_answer(event, "token"))
+        return self._output(hook, *(hook.share_token(token) if self.share else (token, [])))
+
+    @staticmethod
+    def _output(hook: AtlasServiceAccountHook, token: AccessToken, replaced: list[str]) -> dict[str, Any]:
         return {
             "token": hook.seal(token),
             "token_type": token.token_type,
@@ -71,7 +153,7 @@ class GenerateTokenOperator(BaseOperator):
         }
 
 
-class RevokeTokenOperator(BaseOperator):
+class RevokeTokenOperator(_AtlasTokenOperator):
     """
     Revoke access tokens that other tasks generated.
 
@@ -84,23 +166,18 @@ class RevokeTokenOperator(BaseOperator):
 
     :param token: sealed text, the whole XCom of a :class:`GenerateTokenOperator`, or a list of these. Plain tokens are
         refused: they would stand in the serialized DAG and in XCom.
-    :param share: without ``token``: revoke what the whole deployment shares and remove it from the store.
+    :param share: without ``token``: revoke what the whole deployment shares and remove it from the store. Waits on the
+        worker.
     :param atlas_conn_id: id of the connection; the one that the token was generated with.
-    :param max_wait: seconds that each request may wait for Atlas in all, instead of the connection's.
+    :param max_wait: seconds that the task may wait for Atlas in all, instead of the connection's; without
+        ``deferrable``, for each token.
+    :param deferrable: wait in the triggerer; default from ``[operators] default_deferrable``.
     :raises InvalidSealedToken: if ``token`` is, or holds, anything else.
     """
 
     template_fields: Sequence[str] = ("token", "atlas_conn_id")
 
-    def __init__(
-        self,
-        *,
-        token: Any = None,
-        share: bool = False,
-        atlas_conn_id: str = AtlasServiceAccountHook.default_conn_name,
-        max_wait: float | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, token: Any = None, share: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(token, str) and "{{" not in token and "{%" not in token:
             list(_sealed_texts(token))  # refuse a plain token before it is written into the serialized DAG
@@ -108,34 +185,61 @@ class RevokeTokenOperator(BaseOperator):
             raise ValueError("RevokeTokenOperator takes either token or share=True")
         self.token = token
         self.share = share
-        self.atlas_conn_id = atlas_conn_id
-        self.max_wait = max_wait
 
     def execute(self, context: Context) -> None:
-        hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait)
+        started = time.time()
         if self.share:
-            if hook.unshare_token() == 0:
+            if AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait).unshare_token() == 0:
                 raise AirflowSkipException("The deployment shares no Atlas token of this service account.")
             return
         texts = list(_sealed_texts(self.token))
         if not texts:
             raise AirflowSkipException("There is no Atlas token to revoke.")
-        unopened: InvalidSealedToken | None = None
+        hook = self._hook()
+        live, unopened, failure = self._open(hook, texts)
+        for position, text in enumerate(live):
+            try:
+                hook.revoke_token(text)
+            except AtlasError as error:
+                # What does not open comes last: it ends the trigger, once the others are revoked.
+                self._wait_elsewhere(error, started, "revoke", " ".join([*live[position:], *unopened]))
+        if failure is not None:
+            self._give_up(failure)
+
+    def execute_complete(self, context: Context, event: Any = None) -> None:
+        """Note what the trigger revoked."""
+        try:
+            revoked = _answer(event, "revoked").split()
+        except InvalidSealedToken as error:
+            self._give_up(error)
+        self._hook().forget_shared(revoked)
+
+    @staticmethod
+    def _open(
+        hook: AtlasServiceAccountHook, texts: list[str]
+    ) -> tuple[list[str], list[str], InvalidSealedToken | None]:
+        """Sort: those to be revoked, those that do not open, and why the last of these does not."""
+        live: list[str] = []
+        unopened: list[str] = []
+        failure = None
         for text in texts:
             try:
                 token = hook.unseal(text)
             except InvalidSealedToken as error:
-                unopened = error
+                unopened.append(text)
+                failure = error
                 continue
             if renewal(token, time.time()) is Renewal.MANDATORY:
                 log.info("Atlas token %s has expired already.", token.fingerprint)
             else:
-                hook.revoke_token(text)
-        if unopened is not None:
-            if not self.is_teardown:
-                raise unopened
-            log.warning("A token was not revoked and will live until it expires, at most an hour: %s", unopened)
-            raise AirflowSkipException("A token could not be opened and was not revoked.")
+                live.append(text)
+        return live, unopened, failure
+
+    def _give_up(self, error: InvalidSealedToken) -> NoReturn:
+        if not self.is_teardown:
+            raise error
+        log.warning("A token was not revoked and will live until it expires, at most an hour: %s", error)
+        raise AirflowSkipException("A token could not be opened and was not revoked.")
 
 
 def _sealed_texts(value: Any) -> Iterator[str]:

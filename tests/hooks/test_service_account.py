@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import subprocess
@@ -239,7 +240,7 @@ def test_it_waits_for_a_rate_limit_within_max_wait(atlas_sandbox, mocker, clock)
     mocker.patch.object(
         service_account,
         "patiently",
-        lambda call, max_wait: patience.patiently(call, max_wait, clock=clock, sleep=clock.sleep),
+        functools.partial(patience.patiently, clock=clock, sleep=clock.sleep),
     )
     for _ in range(3):
         atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "40"})
@@ -328,6 +329,7 @@ import sys
 from airflow.providers.common.compat.sdk import BaseHook, BaseOperator
 before = set(sys.modules)
 import airflow_provider_atlas.hooks.service_account, airflow_provider_atlas.operators.token
+import airflow_provider_atlas.triggers.token
 print({name.partition(".")[0] for name in set(sys.modules) - before} & {"requests", "cryptography", "starlette"})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -95,6 +95,28 @@ def test_waits_follow_the_answer_with_a_spread_on_top(error, attempt, at_least, 
 
 
 @pytest.mark.parametrize(
+    ("error", "attempt", "at_least", "at_most"),
+    [
+        (errors.TokenLimitReached(), 1, 60, 66),
+        (errors.TokenLimitReached(), 3, 240, 264),
+        (errors.TokenLimitReached(), 9, 480, 528),
+        (errors.RateLimited(window=60.0), 1, 30, 33),
+        (errors.RateLimited(window=6.0), 1, 6, 7),
+        (errors.RateLimited(retry_after=60, window=6.0), 1, 60, 66),
+        (errors.AtlasUnreachable(), 1, 1, 2),
+    ],
+)
+def test_a_wait_that_costs_no_worker_includes_the_cap_and_probes_windows(error, attempt, at_least, at_most):
+    waits = {seconds_to_wait(error, attempt, deferred=True) for _ in range(50)}
+    assert at_least <= min(waits) < max(waits) <= at_most
+
+
+@pytest.mark.parametrize("error", [errors.InvalidClient(), errors.AccessDenied(), errors.UnexpectedAnswer()])
+def test_a_deferred_wait_does_not_cure_more_than_that(error):
+    assert seconds_to_wait(error, 1, deferred=True) is None
+
+
+@pytest.mark.parametrize(
     ("error", "attempt"),
     [
         (errors.InvalidClient(), 1),

@@ -58,9 +58,19 @@ def test_other_errors_end_it(error, clock):
         patiently(answers(error, "never"), 300, clock=clock, sleep=clock.sleep)
 
 
-def test_each_wait_is_one_log_line_with_length_and_reason(clock, caplog):
-    caplog.set_level("INFO")
-    patiently(answers(errors.RateLimited(status=429, retry_after=30), 1), 300, clock=clock, sleep=clock.sleep)
-    (line,) = [record.message for record in caplog.records]
-    assert line.startswith("Waiting 3")
-    assert line.endswith("Atlas limits the rate of requests (HTTP 429).")
+def test_each_wait_is_told_before_it_begins(clock):
+    told = []
+    error = errors.RateLimited(retry_after=30)
+    call = answers(error, 1)
+    patiently(call, 300, on_wait=lambda *wait: told.append((*wait, clock.now)), clock=clock, sleep=clock.sleep)
+    assert told == [(error, clock.slept[0], clock.now - clock.slept[0])]
+
+
+def test_who_gives_up_says_for_how_long_they_waited(clock):
+    with pytest.raises(errors.AtlasUnreachable, match=r"Waited \d+ s in all") as caught:
+        patiently(answers(*[errors.AtlasUnreachable()] * 99), 300, clock=clock, sleep=clock.sleep)
+    assert caught.value.waited == pytest.approx(sum(clock.slept))
+    with pytest.raises(errors.AtlasUnreachable) as caught:
+        patiently(answers(errors.AtlasUnreachable()), 0, clock=clock, sleep=clock.sleep)
+    assert caught.value.waited is None
+    assert "Waited" not in str(caught.value)

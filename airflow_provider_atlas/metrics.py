@@ -1,0 +1,24 @@
+"""What the provider tells Airflow's Stats, and the one log line of each wait."""
+
+from __future__ import annotations
+
+import logging
+
+from airflow.providers.common.compat.sdk import Stats
+
+from airflow_provider_atlas.oauth.errors import AtlasError
+from airflow_provider_atlas.oauth.limits import describe
+
+log = logging.getLogger(__name__)
+
+
+def count(event: str) -> None:
+    """Count ``atlas.token.generated``, ``.reused`` or ``.revoked``."""
+    Stats.incr(f"atlas.token.{event}")
+
+
+def waiting(error: AtlasError, seconds: float) -> None:
+    """Note that Atlas made somebody wait: ``atlas.token.throttled`` and ``atlas.token.wait``, in milliseconds."""
+    log.info("%s", describe(error, seconds))
+    Stats.incr("atlas.token.throttled")
+    Stats.timing("atlas.token.wait", seconds * 1000)

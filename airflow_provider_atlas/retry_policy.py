@@ -1,0 +1,62 @@
+"""Retries of ``@task`` code exactly when Atlas says, from Airflow 3.3 on, so that a rate limit holds no worker slot.
+
+With ``max_wait=0`` on hook or connection nothing waits in the worker: the error reaches Airflow, the policy reads from
+it when the next try makes sense, and the task is out of its slot until then.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_atlas.oauth.errors import AtlasError
+from airflow_provider_atlas.oauth.limits import seconds_to_wait
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, RetryDecision, RetryPolicy
+else:
+    try:
+        from airflow.providers.common.compat.sdk import RetryPolicy
+    except ImportError:  # below 3.3 there is none, and nobody asks for one
+        RetryPolicy = object
+
+
+class AtlasRetryPolicy(RetryPolicy):
+    """
+    Decides about retries after errors of this provider; all others are Airflow's own affair.
+
+    Waits as long as Atlas says for limits and outages, as the operators do when they defer. An error that waiting does
+    not cure fails the task at once. How often is the task's ``retries``: a policy cannot go beyond them.
+    """
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        """See ``RetryPolicy``."""
+        from airflow.providers.common.compat.sdk import RetryDecision
+
+        if not isinstance(exception, AtlasError):
+            return RetryDecision.default()
+        wait = seconds_to_wait(exception, try_number, deferred=True)
+        if wait is None:
+            return RetryDecision.fail(reason=str(exception))
+        return RetryDecision.retry(delay=timedelta(seconds=wait), reason=str(exception))
+
+    def serialize(self) -> dict[str, Any]:
+        """See ``RetryPolicy``: there is nothing to remember."""
+        return {}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> AtlasRetryPolicy:
+        """See ``RetryPolicy``."""
+        return cls()
+
+
+def atlas_retry() -> dict[str, Any]:
+    """
+    Arguments for ``@task``, to be used with ``max_wait=0``: ``@task(retries=5, **atlas_retry())``.
+
+    :return: ``retry_policy`` on Airflow 3.3 and later; nothing below, where the argument itself raises and Airflow's
+        own retries apply.
+    """
+    return {} if RetryPolicy is object else {"retry_policy": AtlasRetryPolicy()}

@@ -1,0 +1,176 @@
+"""
+A kill -9 at each step of a rotation, because what the store promises is what a crash leaves behind.
+
+Run as a module this file is the driver: it forks workers that run the example DAG with ``dag.test()``, on the Variables
+of a real metadata database. Before and after each step that others can see, a worker says where it is and waits to be
+told whether to go on or to die. It dies by its own hand, so that the kill is nowhere else than where it was wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from airflow_provider_atlas.cache import claim
+from airflow_provider_atlas.cache.deployment import DeploymentToken, decode
+from airflow_provider_atlas.cache.variables import Variables
+from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.client import TokenClient
+from demo import processes
+from demo.settings import environment
+from tests.fleets.conftest import ROOT, connection
+
+
+def drive() -> None:
+    """Fork a worker, and another for each that is killed, until one comes to its end."""
+    from sqlalchemy.orm import configure_mappers
+
+    from example_dags.atlas_token_rotation import atlas_token_rotation
+
+    # Airflow logs to the standard output, which is for what the workers say.
+    says = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    # With the pauses as shipped the suite would mostly wait for claims of the dead to go stale.
+    claim.PAUSE, claim.STALE, claim.POLL = 0.05, 1.0, 0.05
+    for owner, name in ((Variables, "write"), (Variables, "remove"), (TokenClient, "_post")):
+        _stop_around(owner, name, says)
+    # What every worker would otherwise build again, after the fork.
+    configure_mappers()
+    with contextlib.suppress(ImportError):  # 2.11 has nothing of the kind
+        from airflow.sdk.execution_time.supervisor import in_process_api_server
+
+        in_process_api_server().app  # noqa: B018
+    dag = atlas_token_rotation()
+    while pid := os.fork():
+        if os.waitpid(pid, 0)[1] != signal.SIGKILL:
+            return
+    while sys.stdin.readline() == "rotate\n":
+        print("ended", dag.test().state, file=says)
+    os._exit(0)
+
+
+def _stop_around(owner, name, says) -> None:
+    step = getattr(owner, name)
+
+    def stop(when, what) -> None:
+        # A Variable's name ends in the account's fingerprint.
+        print(when, name, what.rpartition("_")[0] or what, file=says)
+        if sys.stdin.readline() != "go\n":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def stopping(self, what, *args, **kwargs):
+        stop("before", what)
+        result = step(self, what, *args, **kwargs)
+        stop("after", what)
+        return result
+
+    setattr(owner, name, stopping)
+
+
+class Driver:
+    """The driver as the test sees it, with the deployment's store that its workers write."""
+
+    def __init__(self, home, sandbox) -> None:
+        self.account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
+        self._name = DeploymentToken(self.account, Variables(), TokenClient(self.account).generate, 0).name
+        self._key = Fernet.generate_key()
+        self._database, self._log = home / "airflow.db", home / "driver.log"
+        settings = {
+            "home": home,
+            "python": Path(sys.executable),
+            "dags_folder": ROOT / "example_dags",
+            "url": "http://127.0.0.1:1",  # dag.test() has the execution API in its own process
+            "fernet_key": self._key.decode(),
+            "slots": 1,
+        }
+        conn = json.dumps(connection(sandbox.url, sandbox.client_id, sandbox.client_secret))
+        env = environment(**settings) | {"AIRFLOW_CONN_ATLAS_DEFAULT": conn}
+        with self._log.open("w") as log:
+            migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+            subprocess.run(migrate, env=env, stdout=log, stderr=log, check=True)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                bufsize=1,
+                start_new_session=True,
+            )
+
+    def rotate(self, kill_at=None) -> list[str]:
+        """Run the DAG up to this stop, or else to its end; the stops that it came to."""
+        stops = []
+        self.process.stdin.write("rotate\n")
+        for line in self.process.stdout:
+            said = line.strip()
+            if said.startswith("ended"):
+                assert said == "ended success", self._log.read_text()[-5000:]
+                assert kill_at is None
+                return stops
+            stops.append(said)
+            self.process.stdin.write("die\n" if kill_at == len(stops) - 1 else "go\n")
+            if kill_at == len(stops) - 1:
+                return stops
+        pytest.fail(f"the driver has ended\n{self._log.read_text()[-5000:]}")
+
+    def store(self) -> tuple[str, set[str]]:
+        """The deployment's token, and all that the store knows of."""
+        with contextlib.closing(sqlite3.connect(self._database)) as database:
+            ((value,),) = database.execute("SELECT val FROM variable WHERE key = ?", [self._name])
+        content = decode(self.account, Fernet(self._key).decrypt(value).decode(), self._name)
+        return content.token.value, {token.value for token in (content.token, *content.superseded)}
+
+
+@pytest.fixture
+def driver(sandbox, tmp_path):
+    running = Driver(tmp_path, sandbox)
+    try:
+        yield running
+        running.process.stdin.close()
+        assert running.process.wait(30) == 0
+        assert processes.living({running.process.pid}) == []
+    finally:
+        processes.end({running.process.pid}, processes.AT_ONCE)
+        running.process.communicate()
+
+
+def test_a_rotation_killed_at_any_step_is_finished_by_the_next_and_orphans_at_most_the_token_on_its_way(
+    driver, sandbox
+):
+    driver.rotate()  # the first has nothing to revoke
+    stops = driver.rotate()
+    orphaning = []
+    for number, stop in enumerate(stops):
+        _, known = driver.store()
+        assert driver.rotate(kill_at=number)[-1] == stop
+        known |= driver.store()[1]
+        driver.rotate()
+        current, left = driver.store()
+        active = {token for token in sandbox.issued if sandbox.is_active(token)}
+        assert left == {current}, stop
+        assert active & (known | left) == {current}, stop
+        orphans = active - {current}
+        assert len(orphans) <= 1, stop
+        orphaning += [stop] * len(orphans)
+        for orphan in orphans:
+            sandbox.expire(orphan)
+    counters = sandbox.counters
+    print(f"\n{len(stops)} kills, {len(orphaning)} orphans ({', '.join(orphaning)}), {counters.issued} tokens")
+    assert orphaning == ["after _post token", "before write atlas_access_token"]
+    assert counters.active == 1
+
+
+if __name__ == "__main__":
+    drive()

@@ -1,0 +1,191 @@
+"""A wait that is worth it is deferred with absolute times and sealed text; what the trigger brought is used."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, TaskDeferred
+
+from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.cache import claim
+from airflow_provider_atlas.exceptions import dump
+from airflow_provider_atlas.hooks import service_account
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+from airflow_provider_atlas.operators.token import GRACE, SOONEST, GenerateTokenOperator, RevokeTokenOperator
+from tests.cache.fakes import MemoryStore
+
+THROTTLED = {"status": 429, "headers": {"Retry-After": "40"}}
+
+
+@pytest.fixture
+def hook(atlas_sandbox):
+    return AtlasServiceAccountHook()
+
+
+@pytest.fixture
+def store(mocker):
+    store = MemoryStore()
+    mocker.patch.object(service_account, "Variables", lambda: store)
+    mocker.patch.object(claim, "PAUSE", 0.001)
+    return store
+
+
+def generate(**kwargs):
+    return GenerateTokenOperator(task_id="generate", **{"deferrable": True, **kwargs})
+
+
+def deferral(operator):
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute({})
+    return caught.value, caught.value.trigger.serialize()[1]
+
+
+def test_without_a_limit_nothing_is_deferred(hook, atlas_sandbox):
+    assert hook.unseal(generate().execute({})["token"])
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+def test_a_long_wait_is_deferred_after_one_try(atlas_sandbox, says_nothing):
+    atlas_sandbox.fail_next("token", **THROTTLED)
+    now = time.time()
+    deferred, kwargs = deferral(generate(max_wait=120))
+    assert atlas_sandbox.counters.token_requests == 1
+    assert (kwargs["atlas_conn_id"], kwargs["action"], kwargs["tokens"]) == ("atlas_default", "generate", "")
+    assert now + 40 <= kwargs["moment"] <= now + 46
+    assert kwargs["deadline"] == pytest.approx(now + 120, abs=2)
+    assert kwargs["started"] == pytest.approx(now, abs=2)
+    assert deferred.method_name == "execute_complete"
+    assert deferred.timeout.total_seconds() == pytest.approx(120 + GRACE, abs=2)
+    says_nothing(ValueError(json.dumps(kwargs)), atlas_sandbox.client_secret)
+
+
+def test_a_short_wait_is_sat_out(atlas_sandbox):
+    atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "1"})
+    generate().execute({})
+    assert atlas_sandbox.counters.token_requests == 2
+
+
+def test_the_cap_is_waited_for_in_the_trigger_only(atlas_sandbox):
+    atlas_sandbox.token_cap = 0
+    with pytest.raises(exceptions.TokenLimitReached):
+        generate(deferrable=False).execute({})
+    now = time.time()
+    _, kwargs = deferral(generate())
+    assert now + 60 <= kwargs["moment"] <= now + 67
+
+
+def test_no_trigger_fires_within_the_first_seconds(atlas_sandbox, mocker):
+    atlas_sandbox.fail_next("token", **THROTTLED)
+    mocker.patch("airflow_provider_atlas.operators.token.seconds_to_wait", return_value=1.0)
+    now = time.time()
+    _, kwargs = deferral(generate())
+    assert kwargs["moment"] >= now + SOONEST
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "kwargs"),
+    [
+        (THROTTLED, exceptions.RateLimited, {"deferrable": False, "max_wait": 5}),
+        (THROTTLED, exceptions.RateLimited, {"max_wait": 30}),
+        (THROTTLED, exceptions.RateLimited, {"max_wait": 0}),
+        ({"status": 401}, exceptions.InvalidClient, {}),
+        ({"status": 200, "body": "{}"}, exceptions.UnexpectedAnswer, {}),
+    ],
+)
+def test_what_is_not_worth_waiting_for_is_raised(atlas_sandbox, fault, kind, kwargs):
+    atlas_sandbox.fail_next("token", **fault)
+    with pytest.raises(kind):
+        generate(**kwargs).execute({})
+
+
+@pytest.mark.parametrize(("configured", "expected"), [("True", True), ("False", False)])
+def test_the_default_is_airflow_s(monkeypatch, configured, expected):
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", configured)
+    assert GenerateTokenOperator(task_id="generate").deferrable is expected
+    assert RevokeTokenOperator(task_id="revoke").deferrable is expected
+    assert GenerateTokenOperator(task_id="other", deferrable=not expected).deferrable is not expected
+
+
+def test_the_task_goes_on_with_the_trigger_s_token(hook, atlas_sandbox):
+    token = hook.generate_token()
+    output = generate().execute_complete({}, {"status": "success", "token": hook.seal(token)})
+    assert hook.unseal(output["token"]) == token
+    assert output["replaced"] == []
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+def test_a_shared_token_that_the_trigger_brought_is_published(hook, atlas_sandbox, store):
+    first = generate(share=True).execute({})
+    token = hook.generate_token()
+    output = generate(share=True).execute_complete({}, {"status": "success", "token": hook.seal(token)})
+    assert hook.unseal(output["replaced"][0]) == hook.unseal(first["token"])
+    assert AtlasServiceAccountHook(cache_scope="deployment").get_token() == token
+    assert atlas_sandbox.counters.token_requests == 2
+
+
+def test_a_rotation_that_meets_a_limit_is_deferred_too(atlas_sandbox, store):
+    atlas_sandbox.fail_next("token", **THROTTLED)
+    _, kwargs = deferral(generate(share=True))
+    assert kwargs["action"] == "generate"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        {},
+        [],
+        "success",
+        {"status": "success"},
+        {"status": "success", "token": None},
+        {"status": "error"},
+        {"status": 7},
+    ],
+)
+def test_an_unknown_or_empty_event_is_refused(atlas_sandbox, event):
+    with pytest.raises(exceptions.AtlasError, match="without an event"):
+        generate().execute_complete({}, event)
+    with pytest.raises(exceptions.AtlasError, match="without an event"):
+        RevokeTokenOperator(task_id="revoke").execute_complete({}, event)
+
+
+def test_an_error_event_is_raised_as_its_own_type(atlas_sandbox):
+    error = exceptions.InvalidClient(status=401, error="invalid_client", description="words")
+    with pytest.raises(exceptions.InvalidClient) as caught:
+        generate().execute_complete({}, {"status": "error", "error": dump(error)})
+    assert str(caught.value) == str(error)
+
+
+def test_revocations_that_are_left_are_deferred_sealed(hook, atlas_sandbox, says_nothing):
+    tokens = [hook.generate_token() for _ in range(3)]
+    sealed = [hook.seal(token) for token in tokens]
+    operator = RevokeTokenOperator(task_id="revoke", deferrable=True)
+    operator.token = [sealed[0], "atlas-sealed:1:damaged", *sealed[1:]]
+    real = AtlasServiceAccountHook.revoke_token
+    real(hook, sealed[0])
+    atlas_sandbox.fail_next("revoke", **THROTTLED)
+    _, kwargs = deferral(operator)
+    assert kwargs["action"] == "revoke"
+    assert kwargs["tokens"].split() == [*sealed, "atlas-sealed:1:damaged"]
+    says_nothing(ValueError(json.dumps(kwargs)), *(token.value for token in tokens))
+
+
+def test_what_the_trigger_revoked_leaves_the_store(hook, atlas_sandbox, store):
+    generate(share=True).execute({})
+    (sealed,) = generate(share=True).execute({})["replaced"]
+    RevokeTokenOperator(task_id="revoke").execute_complete({}, {"status": "success", "revoked": sealed})
+    assert hook._deployment().read().superseded == ()
+
+
+def test_a_token_that_the_trigger_could_not_open_is_an_error_and_in_a_teardown_a_skip(atlas_sandbox):
+    event = {"status": "error", "error": dump(exceptions.InvalidSealedToken())}
+    with pytest.raises(exceptions.InvalidSealedToken):
+        RevokeTokenOperator(task_id="revoke").execute_complete({}, event)
+    with DAG("d", schedule=None, start_date=datetime(2025, 1, 1)):
+        teardown = RevokeTokenOperator(task_id="revoke", token="{{ x }}")
+        teardown.as_teardown()
+    with pytest.raises(AirflowSkipException):
+        teardown.execute_complete({}, event)

@@ -1,0 +1,27 @@
+"""Stats under the names that the design gives them, and one log line for each wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_atlas import metrics
+from airflow_provider_atlas.oauth.errors import RateLimited
+
+
+@pytest.fixture
+def stats(mocker):
+    return mocker.patch.object(metrics, "Stats")
+
+
+def test_events_are_counted(stats):
+    metrics.count("generated")
+    stats.incr.assert_called_once_with("atlas.token.generated")
+
+
+def test_a_wait_is_one_log_line_with_length_and_reason_and_two_metrics(stats, caplog):
+    caplog.set_level("INFO")
+    metrics.waiting(RateLimited(status=429, retry_after=30), 31.5)
+    (record,) = caplog.records
+    assert record.message == "Waiting 31.5 s for Atlas. Atlas limits the rate of requests (HTTP 429)."
+    stats.incr.assert_called_once_with("atlas.token.throttled")
+    stats.timing.assert_called_once_with("atlas.token.wait", 31_500)

@@ -1,0 +1,215 @@
+"""The trigger: every path ends in an event without a secret, from arguments that anybody may read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.exceptions import dump, load
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+from airflow_provider_atlas.triggers import token as module
+from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
+
+
+@pytest.fixture
+def hook(atlas_sandbox):
+    return AtlasServiceAccountHook()
+
+
+def trigger(**kwargs) -> AtlasTokenTrigger:
+    return AtlasTokenTrigger(**{"moment": time.time(), "deadline": time.time() + 60, **kwargs})
+
+
+def event_of(*triggers: AtlasTokenTrigger):
+    async def one(trigger):
+        return [event.payload async for event in trigger.run()]
+
+    async def main():
+        return await asyncio.gather(*map(one, triggers))
+
+    events = asyncio.run(main())
+    assert [len(each) for each in events] == [1] * len(triggers)
+    assert json.dumps(events)
+    return [each[0] for each in events] if len(triggers) > 1 else events[0][0]
+
+
+def test_it_brings_a_sealed_token(hook, atlas_sandbox, says_nothing):
+    event = event_of(trigger())
+    assert event["status"] == "success"
+    assert atlas_sandbox.is_active(hook.unseal(event["token"]).value)
+    says_nothing(ValueError(json.dumps(event)), *atlas_sandbox.issued, atlas_sandbox.client_secret)
+
+
+def test_it_revokes_sealed_tokens_one_after_another(hook, atlas_sandbox):
+    tokens = " ".join(hook.seal(hook.generate_token()) for _ in range(3))
+    assert event_of(trigger(action="revoke", tokens=tokens)) == {"status": "success", "revoked": tokens}
+    assert atlas_sandbox.counters.active == 0
+
+
+def test_its_arguments_are_json_scalars_and_make_the_same_trigger(atlas_sandbox, says_nothing):
+    original = trigger(action="revoke", tokens="atlas-sealed:1:x", started=17.0)
+    path, kwargs = original.serialize()
+    assert path == "airflow_provider_atlas.triggers.token.AtlasTokenTrigger"
+    assert all(isinstance(value, str | float | int) for value in kwargs.values())
+    assert AtlasTokenTrigger(**json.loads(json.dumps(kwargs))).serialize() == original.serialize()
+    says_nothing(ValueError(json.dumps(kwargs)), atlas_sandbox.client_secret)
+
+
+def test_arguments_of_another_release_are_read_as_far_as_they_go(atlas_sandbox):
+    assert event_of(AtlasTokenTrigger(moment=time.time(), some_later_argument=[1]))["status"] == "success"
+    assert AtlasTokenTrigger(moment=100.0).deadline == 400.0
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "kind", "message"),
+    [
+        ({"atlas_conn_id": "gone"}, exceptions.InvalidConnection, "gone does not exist any more"),
+        ({"action": "dance"}, exceptions.InvalidCall, "dance"),
+        ({"action": "revoke", "tokens": "atlas-sealed:1:x"}, exceptions.InvalidSealedToken, "damaged"),
+    ],
+)
+def test_what_goes_wrong_is_an_event_of_its_own_type(atlas_sandbox, kwargs, kind, message):
+    event = event_of(trigger(**kwargs))
+    assert event["status"] == "error"
+    error = load(event["error"])
+    assert type(error) is kind
+    assert message in str(error)
+
+
+def test_an_error_that_nobody_expected_is_an_event_without_its_words(atlas_sandbox, mocker, says_nothing):
+    mocker.patch.object(module, "gate_for", side_effect=RuntimeError(f"with {atlas_sandbox.client_secret}"))
+    event = event_of(trigger())
+    assert load(event["error"]).args == ("The trigger failed with RuntimeError",)
+    says_nothing(ValueError(json.dumps(event)), atlas_sandbox.client_secret)
+
+
+def test_a_final_refusal_is_not_waited_for(atlas_sandbox):
+    atlas_sandbox.fail_next("token", status=401, body='{"error": "invalid_client"}')
+    error = load(event_of(trigger())["error"])
+    assert (type(error), error.status, error.error) == (exceptions.InvalidClient, 401, "invalid_client")
+
+
+def test_it_does_not_ask_before_its_moment(atlas_sandbox):
+    begun = time.time()
+    event_of(trigger(moment=begun + 0.5))
+    assert time.time() - begun >= 0.5
+
+
+@pytest.mark.parametrize(("step", "longest"), [(-3600, 1.0), (+3600, 0.5)])
+def test_a_clock_that_steps_prolongs_no_wait(mocker, step, longest):
+    mocker.patch.object(module, "TICK", 0.05)
+    real = time.time
+
+    async def main():
+        waiting = asyncio.create_task(module._until(real() + 0.6))
+        await asyncio.sleep(0.1)
+        mocker.patch.object(module.time, "time", lambda: real() + step)
+        await waiting
+
+    begun = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - begun < longest
+
+
+def test_a_refusal_is_waited_for_and_the_next_in_the_queue_is_not_sent_before(atlas_sandbox):
+    atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "1"})
+    begun = time.monotonic()
+    events = event_of(*(trigger() for _ in range(5)))
+    assert {event["status"] for event in events} == {"success"}
+    assert atlas_sandbox.counters.token_requests == 6
+    assert time.monotonic() - begun >= 1
+
+
+def test_a_wait_beyond_the_deadline_is_the_refusal_and_says_how_long_it_waited(atlas_sandbox):
+    atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "300"})
+    error = load(event_of(trigger(started=time.time() - 42))["error"])
+    assert type(error) is exceptions.RateLimited
+    assert error.retry_after == 300
+    assert "Waited 42 s in all" in str(error)
+
+
+def test_atlas_down_for_the_whole_time_says_so(atlas_sandbox):
+    atlas_sandbox.stop()
+    error = load(event_of(trigger(deadline=time.time() + 2.5, started=time.time() - 100))["error"])
+    assert type(error) is exceptions.AtlasUnreachable
+    assert "Nothing listens at the Atlas URL. Waited 10" in str(error)
+
+
+def test_who_is_behind_others_until_the_deadline_is_told(atlas_sandbox):
+    atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "2"})
+    first, late = event_of(trigger(), trigger(deadline=time.time() + 0.5))
+    assert first["status"] == "success"
+    assert "come first" in str(load(late["error"]))
+    assert atlas_sandbox.counters.token_requests == 2
+
+
+def test_who_comes_first_while_the_gate_is_closed_beyond_its_deadline_does_not_ask(atlas_sandbox):
+    async def main():
+        atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "30"})
+        first = asyncio.create_task(anext(aiter(trigger().run())))
+        while atlas_sandbox.counters.faults == 0:
+            await asyncio.sleep(0.01)
+        second = asyncio.create_task(anext(aiter(trigger(deadline=time.time() + 5).run())))
+        await asyncio.sleep(0.5)
+        first.cancel()
+        return (await second).payload
+
+    error = load(asyncio.run(main())["error"])
+    assert "max_wait is over before" in str(error)
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+def test_a_token_whose_task_was_cancelled_meanwhile_is_given_back(atlas_sandbox):
+    atlas_sandbox.fail_next("token", kind="silence", seconds=0.5)
+
+    async def main():
+        waiting = asyncio.create_task(anext(aiter(trigger().run())))
+        while atlas_sandbox.counters.token_requests == 0:
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    asyncio.run(main())  # ends when the thread has
+    assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
+
+
+def test_the_event_loop_is_free_while_atlas_is_asked(atlas_sandbox):
+    atlas_sandbox.fail_next("token", kind="silence", seconds=1.0)
+    gaps = []
+
+    async def main():
+        waiting = asyncio.create_task(anext(aiter(trigger().run())))
+        while not waiting.done():
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            gaps.append(time.monotonic() - before)
+
+    asyncio.run(main())
+    assert len(gaps) > 50
+    assert max(gaps) < 0.2
+
+
+def test_no_token_is_registered_with_the_masker_of_a_triggerer(atlas_sandbox, mocker):
+    masked = mocker.patch("airflow_provider_atlas.hooks.service_account.mask_secret")
+    event_of(trigger())
+    masked.assert_not_called()
+
+
+@pytest.mark.parametrize("name", sorted(set(exceptions.__all__) - {"airflow_errors", "AtlasApiError"}))
+def test_every_error_comes_back_from_an_event_as_itself(name):
+    error = getattr(exceptions, name)("Something happened", status=400, error="code", description="words")
+    error.waited = 3.0
+    again = load(json.loads(json.dumps(dump(error))))
+    assert (type(again), vars(again), str(again)) == (type(error), vars(error), str(error))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{}, {"type": None}, {"type": "os.system"}, {"type": "airflow_errors"}, {"type": "X", "data": 7, "summary": 7}],
+)
+def test_an_error_that_this_release_does_not_know_is_still_an_error(written):
+    assert type(load(written)) is exceptions.AtlasError
