@@ -54,7 +54,7 @@ def test_it_survives_the_serialization_of_a_dag():
 
         call()
     written = DagSerialization.to_dict(dag)
-    assert "AtlasRetryPolicy" in str(written)
+    assert "has_retry_policy" in str(written)
     assert isinstance(AtlasRetryPolicy.deserialize(AtlasRetryPolicy().serialize()), AtlasRetryPolicy)
 
 

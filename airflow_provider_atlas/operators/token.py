@@ -55,12 +55,14 @@ class _AtlasTokenOperator(BaseOperator):
         if deferrable is None:
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.deferrable = deferrable
+        self._patience = 0.0  # seconds, the connection's where the task has none; known once it is read
 
     def _hook(self) -> AtlasServiceAccountHook:
         """A hook that waits on the worker: for all of ``max_wait``, or for what is not worth a deferral."""
         hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait)
+        self._patience = hook.settings.max_wait
         if self.deferrable:
-            hook.settings = replace(hook.settings, max_wait=min(hook.settings.max_wait, WORTH_DEFERRING))
+            hook.settings = replace(hook.settings, max_wait=min(self._patience, WORTH_DEFERRING))
         return hook
 
     def _wait_elsewhere(self, error: AtlasError, started: float, action: str, tokens: str = "") -> NoReturn:
@@ -69,7 +71,7 @@ class _AtlasTokenOperator(BaseOperator):
 
         now = time.time()
         wait = seconds_to_wait(error, 1, deferred=True)
-        deadline = started + AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait).settings.max_wait
+        deadline = started + self._patience
         moment = now + max(wait or 0.0, SOONEST)
         if not self.deferrable or wait is None or moment > deadline:
             raise error

@@ -1,0 +1,128 @@
+"""30 mapped generates against Atlas's own 10 requests a minute: none fails, few are refused, none is lost.
+
+What they cost in worker slots is measured by ``benchmarks.waiting``, beside peers and an empty fleet.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_atlas.sandbox import Sandbox
+from demo import leaks
+from demo.airflow import PrivateAirflow
+from tests.fleets.conftest import connection
+from tests.fleets.test_scopes import states
+
+SIZE = 30
+KINDS = {
+    "atlas_plain": {},
+    "atlas_no_retry_after": {"retry_after": "none"},
+    "atlas_other_shape": {"rate_limit_shape": "api", "retry_after": "date"},
+    "atlas_lying_window": {"retry_after": "none", "stated_window": 300.0},
+    "atlas_policy": {},
+    "atlas_killed": {},
+    "atlas_ended": {"rate_limit": 1, "window": 300.0},
+}
+
+
+@pytest.fixture(scope="module")
+def sandboxes():
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(Sandbox(**knobs)) for name, knobs in KINDS.items()}
+
+
+@pytest.fixture(scope="module")
+def airflow(sandboxes, tmp_path_factory):
+    dags = tmp_path_factory.mktemp("dags")
+    shutil.copy(Path(__file__).parent / "dags" / "waiting.py", dags)
+    connections = {name: connection(box.url, box.client_id, box.client_secret) for name, box in sandboxes.items()}
+    with PrivateAirflow(dags, connections=connections, slots=16) as running:
+        leaks.watch(running)
+        yield running
+
+
+def deferred(airflow) -> int:
+    """How often a task was seen in state deferred so far, by the database's own triggers."""
+    sql = "SELECT count(*) AS seen FROM leak_watch WHERE place = 'task_instance.state' AND value = 'deferred'"
+    return airflow.query(sql)[0]["seen"]
+
+
+def begin(airflow, conn, dag_id="wait_deferred", size=SIZE):
+    return dag_id, airflow.trigger(dag_id, {"size": size, "conn": conn})
+
+
+def end(airflow, sandboxes, conn, dag_id, run_id):
+    run = airflow.wait(dag_id, run_id, timeout=500)
+    counters = sandboxes[conn].counters
+    print(f"\n{dag_id} {conn}: {states(run)}, {counters.token_requests} token requests, {run.duration:.0f} s")
+    return run
+
+
+def test_deferred_tasks_all_get_their_token_and_waste_few_requests(airflow, sandboxes):
+    before = deferred(airflow)
+    run = end(airflow, sandboxes, "atlas_plain", *begin(airflow, "atlas_plain"))
+    assert states(run) == {"success": SIZE}
+    assert sandboxes["atlas_plain"].counters.token_requests <= 60
+    assert run.duration <= 210
+    assert deferred(airflow) - before >= SIZE // 2
+
+
+def test_the_same_whatever_the_429_looks_like_and_by_retry_policy(airflow, sandboxes):
+    kinds = ("atlas_no_retry_after", "atlas_other_shape", "atlas_lying_window")
+    begun = {kind: begin(airflow, kind) for kind in kinds}
+    policy = begin(airflow, "atlas_policy", "wait_by_policy", 15)
+    for kind in kinds:
+        run = end(airflow, sandboxes, kind, *begun[kind])
+        assert states(run) == {"success": SIZE}, kind
+        assert sandboxes[kind].counters.token_requests <= 60, kind
+        assert run.duration <= 210, kind
+    run = end(airflow, sandboxes, "atlas_policy", *policy)
+    assert states(run) == {"success": 15}
+
+
+def test_a_killed_triggerer_loses_no_task(airflow, sandboxes):
+    run_id = airflow.trigger("wait_deferred", {"size": 14, "conn": "atlas_killed"})
+    sql = "SELECT count(*) AS n FROM task_instance WHERE run_id = ? AND state = 'deferred' AND trigger_id IS NOT NULL"
+    deadline = time.monotonic() + 60
+    while airflow.query(sql, (run_id,))[0]["n"] < 3:
+        assert time.monotonic() < deadline, "nothing was deferred"
+        time.sleep(0.2)
+    time.sleep(3)  # in the middle of the wait
+    airflow.kill("triggerer")
+    airflow.start_component("triggerer")
+    run = airflow.wait("wait_deferred", run_id, timeout=240)
+    assert states(run) == {"success": 14}
+    assert run.duration <= 60 + 60 + 60  # the start, the limit's minute, and half a minute until the dead one is missed
+
+
+def test_a_deferred_task_that_is_marked_failed_ends_and_frees_its_place(airflow, sandboxes):
+    run_id = airflow.trigger("wait_deferred", {"size": 3, "conn": "atlas_ended"})
+    sql = "SELECT map_index FROM task_instance WHERE run_id = ? AND state = 'deferred' ORDER BY map_index"
+    deadline = time.monotonic() + 60
+    while len(rows := airflow.query(sql, (run_id,))) < 2:
+        assert time.monotonic() < deadline, "nothing was deferred"
+        time.sleep(0.2)
+    for row in rows:
+        path = f"/dags/wait_deferred/dagRuns/{run_id}/taskInstances/call/{row['map_index']}"
+        airflow._api("PATCH", path, {"new_state": "failed"})
+    run = airflow.wait("wait_deferred", run_id, timeout=60)
+    assert states(run) == {"success": 1, "failed": 2}
+    assert sandboxes["atlas_ended"].counters.issued == 1
+    deadline = time.monotonic() + 60
+    while airflow.query("SELECT id FROM trigger"):
+        assert time.monotonic() < deadline, "a trigger was left behind"
+        time.sleep(0.5)
+
+
+def test_nothing_secret_was_in_trigger_rows_events_next_kwargs_or_logs(airflow, sandboxes):
+    known = {}
+    for name, box in sandboxes.items():
+        needles = leaks.needles(box.client_id, box.client_secret, box.issued)
+        known |= {f"{name} {label}": forms for label, forms in needles.items()}
+    assert airflow.query("SELECT count(*) AS n FROM leak_watch WHERE place = 'trigger.kwargs'")[0]["n"] > 20
+    assert leaks.search(known, airflow).leaks == []
