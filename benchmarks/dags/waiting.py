@@ -20,7 +20,7 @@ def connections(**context: Any) -> list[str]:
 
 
 @dag(**FLEET)
-def empty():
+def empty() -> None:
     @task(retries=0)
     def call(conn_id: str) -> None:
         pass
@@ -29,14 +29,14 @@ def empty():
 
 
 @dag(**FLEET)
-def deferred():
+def deferred() -> None:
     GenerateTokenOperator.partial(task_id="call", deferrable=True, max_wait=600, retries=0).expand(
         atlas_conn_id=connections()
     )
 
 
 @dag(**FLEET)
-def tenacity():
+def tenacity() -> None:
     @task(retries=0)
     def call(conn_id: str) -> str:
         import requests
@@ -50,7 +50,7 @@ def tenacity():
             answer = requests.post(
                 f"{conn.host}/api/oauth/token",
                 data={"grant_type": "client_credentials"},
-                auth=(conn.login, conn.password),
+                auth=(conn.login or "", conn.password or ""),
                 timeout=30,
             )
             answer.raise_for_status()
@@ -62,7 +62,7 @@ def tenacity():
 
 
 @dag(**FLEET)
-def http_operator():
+def http_operator() -> None:
     HttpOperator.partial(
         task_id="call",
         endpoint="/api/oauth/token",
