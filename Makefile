@@ -1,13 +1,13 @@
 # Everything runs in .venv, which the first target makes. Needed beforehand: Python 3.11 or later with pip, and make.
 PYTHON ?= python3
 AIRFLOW ?= 3.3.2
+VENV ?= .venv
 UV := .tools/bin/uv
-BIN := .venv/bin
+BIN := $(VENV)/bin
 # A development environment's own settings must not reach into ours, in either direction.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
-export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help install lint types unit test test-fleets demo bench build clean
+.PHONY: help install lint types unit test test-fleets test-2.11 demo bench build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -18,14 +18,14 @@ $(UV):
 	@echo "Installing uv into .tools"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv
 
-.venv/installed-$(AIRFLOW): pyproject.toml $(UV)
-	@echo "Installing Airflow $(AIRFLOW) and this provider into .venv"
-	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) .venv
+$(VENV)/installed-$(AIRFLOW): pyproject.toml $(UV)
+	@echo "Installing Airflow $(AIRFLOW) and this provider into $(VENV)"
+	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
 	    --group test --group lint --group bench
 	@touch $@
 
-install: .venv/installed-$(AIRFLOW)  ## Make the development environment
+install: $(VENV)/installed-$(AIRFLOW)  ## Make the development environment
 
 lint: install  ## Style
 	$(BIN)/ruff check .
@@ -46,12 +46,17 @@ test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minut
 demo: install  ## Sandbox, private Airflow, both example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
 	@$(BIN)/python -m demo
 
+test-2.11:  ## Unit tests on the oldest Airflow that is supported, in an environment of its own
+	$(MAKE) AIRFLOW=2.11.2 VENV=.venv-2.11 install
+	.venv-2.11/bin/pytest -m "not integration and not fleet" -q
+
 bench: install  ## Speed, side by side with named peers
 	$(BIN)/python -m benchmarks.warm_token
 	$(BIN)/python -m benchmarks.session
+	$(BIN)/python -m benchmarks.waiting
 
 build: install  ## Wheel and source distribution
 	$(BIN)/python -m build --installer uv
 
 clean:  ## Remove what make made
-	rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf .venv .venv-2.11 .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage

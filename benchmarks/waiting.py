@@ -30,10 +30,8 @@ def main() -> int:
         for name, sandbox in sandboxes.items()
     }
     slots: dict[str, float] = {}
-    print(
-        f"| fleet of {SIZE} | succeeded | token requests | 429s | failed tries | slot-seconds | wall | tokens in plain text |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    columns = ("fleet", "succeeded", "token requests", "429s", "failed tries", "slot-seconds", "wall", "plain tokens")
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     try:
         with PrivateAirflow(Path(__file__).parent / "dags", connections=connections, slots=16) as airflow:
             for name, sandbox in sandboxes.items():
@@ -45,11 +43,9 @@ def main() -> int:
                 known = {token: leaks.forms(token) for token in sandbox.issued}
                 plain = {leak.what for leak in leaks.search(known, airflow).leaks if leak.place.startswith("xcom")}
                 slots[name] = airflow.slot_seconds(name, run.run_id)
-                print(
-                    f"| {name} | {done} | {sandbox.counters.token_requests} | {sandbox.counters.rate_limited} | {tries} "
-                    f"| {slots[name]:.0f} | {run.duration:.0f} s | {len(plain)} |",
-                    flush=True,
-                )
+                counters = sandbox.counters
+                row = (name, done, counters.token_requests, counters.rate_limited, tries, round(slots[name]))
+                print(f"| {' | '.join(map(str, row))} | {run.duration:.0f} s | {len(plain)} |", flush=True)
     finally:
         for sandbox in sandboxes.values():
             sandbox.stop()

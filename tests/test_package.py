@@ -70,8 +70,16 @@ def test_the_hook_s_widgets_for_older_airflows_are_those_fields():
     pytest.importorskip("flask_appbuilder", reason="only where Airflow's UI is built on it: 2.11 to 3.1")
     widgets = AtlasServiceAccountHook.get_connection_form_widgets()
     assert list(widgets) == list(CONNECTION_FIELDS)
-    assert widgets["cache_scope"].field_class.__name__ == "SelectField"
-    assert widgets["timeout"].field_class.__name__ == "IntegerField"
+    assert {widget.field_class.__name__ for widget in widgets.values()} == {"StringField"}
+
+
+def test_airflow_finds_connection_type_hook_and_fields():
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()
+    assert manager.hooks["mongodbatlas"].hook_name == "MongoDB Atlas service account"
+    found = {key for key in manager.connection_form_widgets if key.startswith("extra__mongodbatlas__")}
+    assert found == {f"extra__mongodbatlas__{name}" for name in CONNECTION_FIELDS}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.api.errors import AtlasApiError, api_error
+from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.urls import media_type
 from airflow_provider_atlas.oauth.answers import json_object
 from airflow_provider_atlas.oauth.transport import ask
@@ -36,7 +37,9 @@ def run(
         lambda: session.request(method, endpoint, json=json, params=params, headers=headers), session.timeout
     )
     if response.status_code >= 400:
-        raise api_error(response.status_code, json_object(response.content), session.scrub)
+        limit = limit_of(response)
+        wait = None if limit is None else limit.retry_after
+        raise api_error(response.status_code, json_object(response.content), session.scrub, wait)
     if not response.content:
         return None
     try:

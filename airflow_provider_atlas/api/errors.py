@@ -21,6 +21,7 @@ class AtlasApiError(AtlasError):
     :param reason: the status in words, as the body gives it.
     :param parameters: what the code is about, such as an address or a name.
     :param fields: (field, what is wrong with it) of a bad request.
+    :param retry_after: seconds that Atlas asked to wait, of a 429 or 503; ``None`` if it did not say.
     """
 
     summary = "The Atlas Administration API refused the request"
@@ -35,6 +36,7 @@ class AtlasApiError(AtlasError):
         reason: str | None = None,
         parameters: Sequence[Any] = (),
         fields: Sequence[tuple[str, str]] = (),
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(summary, status=status, error=error_code, description=detail or reason)
         self.error_code = error_code
@@ -42,6 +44,7 @@ class AtlasApiError(AtlasError):
         self.reason = reason
         self.parameters = tuple(parameters)
         self.fields = tuple(fields)
+        self.retry_after = retry_after
 
     @property
     def remedy(self) -> str:  # type: ignore[override]
@@ -62,7 +65,12 @@ _REMEDIES = {
 }
 
 
-def api_error(status: int, body: Mapping[str, Any] | None, scrub: Callable[[str], str]) -> AtlasApiError:
+def api_error(
+    status: int,
+    body: Mapping[str, Any] | None,
+    scrub: Callable[[str], str],
+    retry_after: float | None = None,
+) -> AtlasApiError:
     """
     Read a refusal; fields that are missing, empty or of another type are left out.
 
@@ -87,4 +95,5 @@ def api_error(status: int, body: Mapping[str, Any] | None, scrub: Callable[[str]
             for field in (fields if isinstance(fields, list) else ())
             if isinstance(field, dict)
         ],
+        retry_after=retry_after,
     )

@@ -78,6 +78,7 @@ class AtlasSession(requests.Session):
         super().__init__()
         self.base_url = base_url
         self._transport = transport
+        self._options = transport.options(base_url)
         self.headers["Accept"] = media_type(api_version)
         self.adapters.clear()
         self._adapter = _BearerAdapter(source, max_wait)
@@ -91,13 +92,13 @@ class AtlasSession(requests.Session):
 
     def scrub(self, text: str) -> str:
         """Take this session's tokens out of a text that came from outside."""
-        for value in self._adapter.used:
+        for value in tuple(self._adapter.used):
             text = text.replace(value, "***")
         return text
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """As in ``requests``, with this connection's time-out where none is given."""
-        kwargs.setdefault("timeout", (self.timeout, self.timeout))
+        kwargs.setdefault("timeout", self._options["timeout"])
         return super().request(method, url, *args, **kwargs)
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
@@ -109,10 +110,9 @@ class AtlasSession(requests.Session):
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """The connection's CA bundle and proxies win over the environment's, and verification is never off."""
-        ours = self._transport.options()
-        proxies = {**ours["proxies"], **(proxies or {})}
-        return super().merge_environment_settings(url, proxies, stream, verify or ours["verify"], cert)
+        """The connection's CA bundle and proxies win over the environment's."""
+        ours = self._options
+        return super().merge_environment_settings(url, ours["proxies"], stream, verify or ours["verify"], cert)
 
     def get_adapter(self, url: str) -> Any:
         """The one adapter, for URLs at Atlas."""
@@ -124,6 +124,10 @@ class AtlasSession(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send, and warn once of each endpoint that Atlas is about to remove."""
+        # Again for requests that were prepared by hand: verification is never off, plain http meets no proxy.
+        kwargs["verify"] = kwargs.get("verify") or self._options["verify"]
+        kwargs["proxies"] = kwargs.get("proxies") or self._options["proxies"]
+        kwargs.setdefault("timeout", self._options["timeout"])
         response = super().send(request, **kwargs)
         sunset, deprecation = response.headers.get("Sunset"), response.headers.get("Deprecation")
         if sunset or deprecation:

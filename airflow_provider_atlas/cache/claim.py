@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 
 from airflow_provider_atlas.cache.variables import Store
 from airflow_provider_atlas.oauth.errors import RateLimited, StoreUnavailable
+from airflow_provider_atlas.oauth.limits import LONGEST_WAIT
 
 #: Seconds between writing one's nonce and looking whether it still stands.
 PAUSE = 0.5
@@ -39,6 +40,7 @@ class Claim:
 
     :param store: where all who compete can see it.
     :param name: under which name.
+    :param clock: epoch seconds.
     :param monotonic: seconds, of this machine only.
     :param sleep: waits.
     """
@@ -48,15 +50,28 @@ class Claim:
         store: Store,
         name: str,
         *,
+        clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._clock = clock
         self._store = store
         self._name = name
         self._monotonic = monotonic
         self._sleep = sleep
         self._nonce: str | None = None
         self._seen: tuple[str, float] | None = None
+        self._closed_until = 0.0
+
+    def closed_for(self) -> float:
+        """Seconds for which a holder that gave up has told all others not to ask Atlas."""
+        until = self._read().get("closed_until")
+        left = until - self._clock() if isinstance(until, int | float) else 0.0
+        return left if 0 < left <= LONGEST_WAIT else 0.0  # beyond that it is another worker's clock
+
+    def give_up(self, wait: float) -> None:
+        """Tell the others not to ask Atlas either for so many seconds, once the claim is given back."""
+        self._closed_until = self._clock() + wait
 
     @contextmanager
     def held(self) -> Iterator[bool]:
@@ -72,7 +87,7 @@ class Claim:
 
         :param deadline: of the monotonic clock.
         :raises RateLimited: if the holder lives, waits for Atlas, and will do so beyond the deadline.
-        :raises StoreUnavailable: if nobody gets anywhere by then.
+        :raises RateLimited: also if it is not our turn by then; a store that works is no reason to ask out of turn.
         """
         holder = self._holder()
         now = self._monotonic()
@@ -81,8 +96,10 @@ class Claim:
             raise RateLimited(
                 "Another task is waiting for Atlas, and this one may not wait that long", retry_after=float(wait)
             )
-        if now >= deadline + STALE:
-            raise StoreUnavailable("No task gets its turn at Airflow's Variables")
+        if now >= deadline + 2 * STALE:  # one dead holder is waited out, and the one who takes over from it
+            raise RateLimited(
+                "Other tasks are asking Atlas for the deployment's token, and this one may not wait longer"
+            )
         self._sleep(POLL)
 
     def keep(self, seconds: float) -> None:
@@ -101,7 +118,11 @@ class Claim:
             return False
         nonce = self._write(None)
         self._sleep(PAUSE)
-        if self._read().get("nonce") != nonce:
+        found = self._read().get("nonce")
+        if found is None:  # on Airflow 3 a backend that fails reads as empty
+            self._nonce = None
+            raise StoreUnavailable("Airflow's Variables do not keep what is written")
+        if found != nonce:
             self._nonce = None
         return self._nonce is not None
 
@@ -131,5 +152,6 @@ class Claim:
     def _release(self) -> None:
         with suppress(StoreUnavailable):  # then it goes stale
             if self._nonce is not None and self._read().get("nonce") == self._nonce:
-                self._store.write(self._name, "{}")
-        self._nonce = None
+                closed = {"closed_until": self._closed_until} if self._closed_until else {}
+                self._store.write(self._name, json.dumps(closed))
+        self._nonce, self._closed_until = None, 0.0

@@ -21,11 +21,12 @@ from functools import partial
 from typing import TypeVar
 
 from airflow_provider_atlas.cache import sealing
-from airflow_provider_atlas.cache.claim import Claim
-from airflow_provider_atlas.cache.memory import REFUSAL_PAUSE, Renewal, renewal
+from airflow_provider_atlas.cache.claim import POLL, Claim
+from airflow_provider_atlas.cache.memory import REFUSAL_PAUSE, SKEW, Renewal, is_dead, renewal
 from airflow_provider_atlas.cache.variables import Store
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, StoreUnavailable
+from airflow_provider_atlas.oauth.answers import LONGEST_LIFE
+from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, RateLimited, StoreUnavailable
 from airflow_provider_atlas.oauth.limits import seconds_to_wait
 from airflow_provider_atlas.oauth.patience import patiently
 from airflow_provider_atlas.oauth.token import AccessToken
@@ -47,11 +48,14 @@ class Content:
     :param token: the deployment's token.
     :param superseded: tokens that it replaced and that nobody has revoked yet.
     :param refused_at: when a refusal by Atlas last caused a new token, epoch seconds.
+    :param foreign: what the account's other secret has sealed: text, end of life in epoch seconds, whether current.
+        Carried along, so that workers with the old secret and with the new one do not take each other's token away.
     """
 
     token: AccessToken | None = None
     superseded: tuple[AccessToken, ...] = ()
     refused_at: float = 0.0
+    foreign: tuple[tuple[str, float, bool], ...] = ()
 
 
 class DeploymentToken:
@@ -89,9 +93,11 @@ class DeploymentToken:
         self._mint = mint
         self._max_wait = max_wait
         self._on_wait = on_wait
-        self._claim = Claim(store, self.claim_name, monotonic=monotonic, sleep=sleep)
+        self._claim = Claim(store, self.claim_name, clock=clock, monotonic=monotonic, sleep=sleep)
         self._clock = clock
         self._monotonic = monotonic
+        self._sleep = sleep
+        self._written = Content()
 
     def get(self) -> AccessToken:
         """The store's token, renewed if it is stale and it is this caller's turn; one of the caller's own at worst."""
@@ -126,8 +132,9 @@ class DeploymentToken:
             token = content.token
             if token is not None and token.value != refused.value and self._lives(token):
                 return token
-            # A stamp from the future is another worker's clock, and as recent as can be.
-            return refused if content.refused_at > self._clock() - REFUSAL_PAUSE else None
+            # A stamp from a near future is another worker's clock, and as recent as can be.
+            recent = self._clock() - REFUSAL_PAUSE < content.refused_at < self._clock() + SKEW
+            return refused if recent else None
 
         try:
             token = self._exchange(another, refused=True)
@@ -148,7 +155,7 @@ class DeploymentToken:
             assert token is not None  # noqa: S101 - as above
         else:
             self._in_turn(partial(self._put, token, must_store=True))
-        return token, list(self.read().superseded)
+        return token, list(self._written.superseded)
 
     def forget(self, values: Collection[str]) -> None:
         """Take tokens that were revoked out of the store."""
@@ -187,7 +194,7 @@ class DeploymentToken:
     def read(self) -> Content:
         """What the store holds and this secret opens; anything else is a miss, with one warning."""
         text = self._store.read(self.name)
-        return Content() if text is None else decode(self._account, text, self.name)
+        return Content() if text is None else decode(self._account, text, self.name, self._clock())
 
     def _exchange(
         self, look: Look, *, patient: bool = True, refused: bool = False, must_store: bool = False
@@ -198,6 +205,13 @@ class DeploymentToken:
         while True:
             if (token := look(self.read())) is not None:
                 return token
+            if (closed := self._claim.closed_for()) > 0:
+                if self._monotonic() + closed > deadline:
+                    raise RateLimited(
+                        "Atlas has told another task to wait for longer than this one may", retry_after=closed
+                    )
+                self._sleep(min(closed, POLL))
+                continue
             with self._claim.held() as ours:
                 if ours:
                     if (token := look(self.read())) is not None:
@@ -208,6 +222,8 @@ class DeploymentToken:
                     except AtlasError as error:
                         wait = seconds_to_wait(error, attempt)
                         if wait is None or self._monotonic() + wait > deadline:
+                            if wait is not None and isinstance(error, RateLimited):
+                                self._claim.give_up(wait)
                             raise
                         self._on_wait(error, wait)
                         self._claim.keep(wait)
@@ -230,8 +246,13 @@ class DeploymentToken:
         try:
             content = self.read()
             before = {old.value: old for old in (content.token, *content.superseded) if old is not None}
-            superseded = tuple(old for value, old in before.items() if value != token.value and self._lives(old))
-            self._write(Content(token, superseded, self._clock() if refused else content.refused_at))
+            superseded = tuple(
+                old for value, old in before.items() if value != token.value and not is_dead(old, self._clock())
+            )
+            self._written = Content(
+                token, superseded, self._clock() if refused else content.refused_at, content.foreign
+            )
+            self._write(self._written)
         except StoreUnavailable as error:
             if must_store:
                 raise
@@ -252,46 +273,53 @@ class DeploymentToken:
 
 
 def encode(account: ServiceAccount, content: Content) -> str:
-    """The text of the Variable: JSON with sealed tokens."""
-    return json.dumps(
-        {
-            "version": VERSION,
-            "token": None if content.token is None else sealing.seal(account, content.token, shared=True),
-            "superseded": [sealing.seal(account, token, shared=True) for token in content.superseded],
-            "refused_at": content.refused_at,
-        }
-    )
+    """The text of the Variable: JSON with sealed tokens, the end of each one's life, and whether it is current."""
+    tokens = [*([content.token] if content.token is not None else []), *content.superseded]
+    entries = [
+        (sealing.seal(account, token, shared=True), token.expires_at.timestamp(), token is content.token)
+        for token in tokens
+    ]
+    return json.dumps({"version": VERSION, "tokens": [*entries, *content.foreign], "refused_at": content.refused_at})
 
 
-def decode(account: ServiceAccount, text: str, name: str) -> Content:
+def decode(account: ServiceAccount, text: str, name: str, now: float) -> Content:
     """
     Read the text of the Variable.
 
-    What is truncated, written by hand or by a later version, or sealed with another secret is a miss.
+    What is truncated, written by hand or by a later version is a miss. What another secret of the account has sealed is
+    carried along for as long as it lives.
 
     :param name: of the Variable, for the warning.
+    :param now: epoch seconds.
     """
     try:
         stored = json.loads(text)
         if stored["version"] != VERSION:
             raise ValueError
-        sealed, superseded, refused_at = stored["token"], list(stored["superseded"]), float(stored["refused_at"])
+        entries = [(str(sealed), float(end), bool(current)) for sealed, end, current in stored["tokens"]]
+        refused_at = float(stored["refused_at"])
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         _warn(name, f"The Variable {name} holds nothing that this version wrote, and will be written anew.")
         return Content()
-    token = None if sealed is None else _open(account, sealed, name)
-    opened = [_open(account, old, name) for old in superseded]
-    return Content(token, tuple(old for old in opened if old is not None), refused_at)
+    opened = [(_open(account, entry[0]), entry) for entry in entries]
+    ours: dict[bool, list[AccessToken]] = {True: [], False: []}
+    for token, (_, _, current) in opened:
+        if token is not None:
+            ours[current and not ours[True]].append(token)
+    foreign = tuple(
+        entry
+        for token, entry in opened
+        if token is None and sealing.is_sealed(entry[0]) and now - SKEW < entry[1] < now + LONGEST_LIFE
+    )
+    if len(opened) > len(ours[True]) + len(ours[False]) and not ours[True]:
+        _warn(name, f"The Variable {name} holds a token that this connection's secret does not open, and gets another.")
+    return Content(next(iter(ours[True]), None), tuple(ours[False]), refused_at, foreign)
 
 
-def _open(account: ServiceAccount, sealed: str, name: str) -> AccessToken | None:
+def _open(account: ServiceAccount, sealed: str) -> AccessToken | None:
     try:
         return sealing.unseal(account, sealed)
-    except InvalidSealedToken as error:
-        _warn(
-            name,
-            f"The Variable {name} holds a token that is not this connection's, as after a change of secret. {error}",
-        )
+    except InvalidSealedToken:
         return None
 
 

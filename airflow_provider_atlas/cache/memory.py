@@ -8,11 +8,14 @@ credentials. The lock guards fields only and is never held during a request.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import Enum
+from functools import partial
 
 from airflow_provider_atlas.oauth.token import AccessToken
 
@@ -22,6 +25,8 @@ log = logging.getLogger(__name__)
 PAUSE = 30.0
 #: A refusal by Atlas may cause one new token in this many seconds.
 REFUSAL_PAUSE = 60.0
+#: Clocks of workers may differ by so many seconds.
+SKEW = 900.0
 
 
 class Renewal(Enum):
@@ -43,6 +48,19 @@ def renewal(token: AccessToken | None, now: float) -> Renewal:
     return Renewal.ADVISORY if now >= token.renew_at.timestamp() else Renewal.NOT_YET
 
 
+def is_dead(token: AccessToken, now: float) -> bool:
+    """Whether ``token`` has expired by any worker's clock, so that nobody needs to revoke it."""
+    return now >= token.expires_at.timestamp() + SKEW
+
+
+def _ignore_need(fetch: Callable[[bool], AccessToken | None], may_mint: bool, need: Renewal) -> AccessToken | None:
+    return fetch(may_mint)
+
+
+class _Interrupted(Exception):
+    """The thread that made the request was interrupted: those who waited for it start again."""
+
+
 Fetch = Callable[[Renewal], AccessToken]
 
 
@@ -59,6 +77,8 @@ class TokenCache:
         self._held: tuple[AccessToken, float] | None = None  # with the time until which nobody needs to look at it
         self._flight: Future[AccessToken | None] | None = None
         self._refusals_until = 0.0
+        self._replacing = False  # whether the flight is for a refused token
+        _live.add(self)
 
     def get(self, fetch: Fetch) -> AccessToken:
         """
@@ -76,7 +96,7 @@ class TokenCache:
                 return held[0]
             token = held[0] if held is not None else None
             need = renewal(token, now)
-            leading, flight = self._board()
+            leading, flight = self._board(replacing=False)
         if leading:
             self._lead(flight, fetch, need)
         elif token is not None and need is Renewal.ADVISORY:
@@ -84,7 +104,10 @@ class TokenCache:
         if token is not None and need is Renewal.ADVISORY and (error := flight.exception()) is not None:
             log.warning("The Atlas token %s could not be renewed yet and stays in use: %s", token.fingerprint, error)
             return token
-        found = flight.result()
+        try:
+            found = flight.result()
+        except _Interrupted:
+            found = None
         # A flight that looked for a replacement may come back without one, and says nothing about a stale token.
         return found if found is not None else self.get(fetch)
 
@@ -96,23 +119,27 @@ class TokenCache:
             that outlives a new token is about rights, and a fleet without rights must not eat up the active tokens.
         :return: ``None`` if there is no other token to be had. The refused one stays: another would fare no better.
         """
-        with self._lock:
-            if self._held is not None and self._held[0].value != refused.value:
-                return self._held[0]
-            leading, flight = self._board()
-            now = self._clock()
-            may_mint = now >= self._refusals_until
-            if leading and may_mint:
-                self._refusals_until = now + REFUSAL_PAUSE
-        if leading:
-            self._lead(flight, lambda _: fetch(may_mint), Renewal.MANDATORY)
-        return flight.result()
+        while True:
+            with self._lock:
+                if self._held is not None and self._held[0].value != refused.value:
+                    return self._held[0]
+                leading, flight = self._board(replacing=True)
+                same_purpose = self._replacing
+                now = self._clock()
+                may_mint = now >= self._refusals_until
+                if leading and may_mint:
+                    self._refusals_until = now + REFUSAL_PAUSE
+            if leading:
+                self._lead(flight, partial(_ignore_need, fetch, may_mint), Renewal.MANDATORY)
+            error = flight.exception()  # a renewal's outcome says nothing about the refused token: look again
+            if leading or (same_purpose and not isinstance(error, _Interrupted)):
+                return flight.result()
 
-    def _board(self) -> tuple[bool, Future[AccessToken | None]]:
+    def _board(self, *, replacing: bool) -> tuple[bool, Future[AccessToken | None]]:
         """Join the request that is under way, or lead one. The lock is held."""
         if self._flight is not None:
             return False, self._flight
-        self._flight = Future()
+        self._flight, self._replacing = Future(), replacing
         return True, self._flight
 
     def _lead(
@@ -125,9 +152,10 @@ class TokenCache:
                 self._flight = None
                 if self._held is not None and need is Renewal.ADVISORY:
                     self._held = self._held[0], self._next_look(self._held[0])
-            flight.set_exception(error)
-            if not isinstance(error, Exception):  # a task's time-out or Ctrl-C belongs to this thread
+            if not isinstance(error, Exception):  # a task's time-out or Ctrl-C belongs to this thread alone
+                flight.set_exception(_Interrupted())
                 raise
+            flight.set_exception(error)
         else:
             with self._lock:
                 self._flight = None
@@ -149,3 +177,19 @@ class TokenCache:
         """Whether this cache's token has expired, so that the cache itself may go."""
         held = self._held
         return held is not None and renewal(held[0], now) is Renewal.MANDATORY
+
+    def after_fork(self) -> None:
+        """Forget what only the parent's threads could finish."""
+        self._lock = threading.Lock()
+        self._flight = None
+
+
+_live: weakref.WeakSet[TokenCache] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for cache in list(_live):
+        cache.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -12,18 +12,18 @@ def widgets(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
     :param fields: as in :data:`airflow_provider_atlas.get_provider_info.CONNECTION_FIELDS`.
     """
-    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget, Select2Widget
-    from wtforms import IntegerField, SelectField, StringField
-    from wtforms.validators import NumberRange, Optional
+    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+    from wtforms import StringField
+    from wtforms.validators import Optional, any_of
 
-    def widget(field: Mapping[str, Any]) -> Any:
-        schema = field["schema"]
-        about = {"label": field["label"], "description": field["description"]}
-        if "enum" in schema:
-            return SelectField(**about, choices=["", *schema["enum"]], widget=Select2Widget(), validators=[Optional()])
-        if "integer" in schema["type"]:
-            limits = [Optional(), NumberRange(min=schema["minimum"])]
-            return IntegerField(**about, widget=BS3TextFieldWidget(), validators=limits)
-        return StringField(**about, widget=BS3TextFieldWidget())
-
-    return {name: widget(field) for name, field in fields.items()}
+    # Airflow drops the whole hook over a field that is no text, number, password or checkbox, and loses a 0 in a number
+    # field when the connection is edited. From ``any_of`` 3.1 makes a dropdown.
+    return {
+        name: StringField(
+            field["label"],
+            description=field["description"],
+            widget=BS3TextFieldWidget(),
+            validators=[Optional(), *([any_of(field["schema"]["enum"])] if "enum" in field["schema"] else [])],
+        )
+        for name, field in fields.items()
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 import threading
 import time
 from dataclasses import replace
@@ -21,7 +22,7 @@ from airflow_provider_atlas import metrics
 from airflow_provider_atlas.api import calls
 from airflow_provider_atlas.cache import sealing, task
 from airflow_provider_atlas.cache.deployment import DeploymentToken
-from airflow_provider_atlas.cache.memory import Renewal, TokenCache, renewal
+from airflow_provider_atlas.cache.memory import Renewal, TokenCache, is_dead, renewal
 from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.exceptions import airflow_errors
 from airflow_provider_atlas.get_provider_info import (
@@ -48,6 +49,11 @@ log = logging.getLogger(__name__)
 
 #: The API server runs the Test button without a limit of its own: two requests, each to connect and to answer.
 TEST_TIMEOUT = 2.5
+#: A server that lets its answer drip meets none of those limits, so this one is for all in all; seconds.
+TEST_LIMIT = 10.0
+
+#: What a Bearer token is made of (RFC 6750, 2.1).
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 class AtlasServiceAccountHook(BaseHook):
@@ -174,34 +180,46 @@ class AtlasServiceAccountHook(BaseHook):
 
         :param token: an :class:`AccessToken`, sealed text, or a token's plain text.
         """
-        if isinstance(token, str):
-            value = self.unseal(token).value if sealing.is_sealed(token) else token
-        else:
+        if isinstance(token, AccessToken):
             value = token.value
-        if not value.strip():
-            raise InvalidSealedToken("There is no token to revoke in an empty text")
+        elif isinstance(token, str) and sealing.is_sealed(token):
+            value = self.unseal(token).value
+        elif isinstance(token, str) and _BEARER.fullmatch(token) and token != str(None):
+            value = token
+        else:  # Atlas would answer 200, and the token would live on
+            raise InvalidSealedToken("What is to be revoked is no token")
         self._revoke(value, self.settings.max_wait)
-        if isinstance(token, str):
-            self.forget_shared([token])
+        if self._shares() or (isinstance(token, str) and sealing.is_sealed(token) and self._is_shared(token)):
+            self._forget([value])
 
     def forget_shared(self, revoked: Iterable[str]) -> None:
         """
         Take tokens that were revoked out of the deployment's store.
 
-        :param revoked: texts; those that are not the deployment's, sealed, are passed over.
+        :param revoked: sealed tokens; those that are not the deployment's are passed over.
         """
         account = self.settings.account
-        shared = [text for text in revoked if sealing.is_sealed(text) and sealing.is_shared(account, text)]
-        if shared:
-            values = [sealing.unseal(account, text).value for text in shared]
-            try:
-                self._deployment().forget(values)
-            except StoreUnavailable as error:
-                log.warning("Revoked Atlas tokens stay in the store, and will be revoked again: %s", error)
+        values = [sealing.unseal(account, text).value for text in revoked if self._is_shared(text)]
+        if values:
+            self._forget(values)
 
-    def seal(self, token: AccessToken) -> str:
-        """Encrypt a token for whoever holds the same secret, to be handed to another task."""
-        return sealing.seal(self.settings.account, token)
+    def _is_shared(self, text: str) -> bool:
+        return sealing.is_shared(self.settings.account, text)
+
+    def _forget(self, values: list[str]) -> None:
+        """The revocation is done: whatever keeps the store from being changed now is a warning."""
+        try:
+            self._deployment(max_wait=0).forget(values)
+        except AtlasError as error:
+            log.warning("Revoked Atlas tokens stay in the store, and will be revoked again: %s", error)
+
+    def seal(self, token: AccessToken, *, shared: bool = False) -> str:
+        """
+        Encrypt a token for whoever holds the same secret, to be handed to another task.
+
+        :param shared: whether it is the deployment's, so that its revocation takes it out of the store.
+        """
+        return sealing.seal(self.settings.account, token, shared=shared)
 
     @airflow_errors()
     def unseal(self, text: str) -> AccessToken:
@@ -256,7 +274,7 @@ class AtlasServiceAccountHook(BaseHook):
             for unknown in minted:
                 self._revoke_quietly(unknown, max_wait=0)
             raise
-        return token, [sealing.seal(self.settings.account, old, shared=True) for old in replaced]
+        return token, [self.seal(old, shared=True) for old in replaced]
 
     @airflow_errors()
     def unshare_token(self) -> int:
@@ -329,11 +347,23 @@ class AtlasServiceAccountHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Generate a token and revoke it, in some ten seconds at most: what the Test button shows."""
-        step = "Reading the connection"
+        outcome: list[tuple[bool, str]] = []
+        thread = threading.Thread(target=lambda: outcome.append(self._mint_and_revoke()), daemon=True)
         try:
-            settings = self.settings
-            client = self._client(replace(settings.transport, timeout=min(settings.transport.timeout, TEST_TIMEOUT)))
-            step = "Generating a token"
+            _ = self.settings  # in this thread: Airflow's connections are its own
+        except AtlasError as error:
+            return False, f"Reading the connection failed. {error}"
+        thread.start()
+        thread.join(TEST_LIMIT)
+        return (
+            outcome[0] if outcome else (False, f"Atlas has begun to answer, but not finished within {TEST_LIMIT:g} s.")
+        )
+
+    def _mint_and_revoke(self) -> tuple[bool, str]:
+        settings = self.settings
+        client = self._client(replace(settings.transport, timeout=min(settings.transport.timeout, TEST_TIMEOUT)))
+        step = "Generating a token"
+        try:
             token = client.generate()
             step = "A token was generated, but revoking it"
             client.revoke(token.value)
@@ -353,7 +383,7 @@ class AtlasServiceAccountHook(BaseHook):
     def __exit__(self, *_: object) -> None:
         own: AtlasServiceAccountHook = self._own.stack.pop()
         for token in own._minted or ():
-            if renewal(token, time.time()) is Renewal.MANDATORY:
+            if is_dead(token, time.time()):
                 continue
             own._revoke_quietly(token, self.settings.max_wait)
 

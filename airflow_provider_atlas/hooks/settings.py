@@ -85,8 +85,14 @@ def _extra(conn: Connection) -> Mapping[str, Any]:
 
 def _base_url(conn: Connection) -> str:
     """Host with port: Airflow's URI form ``mongodbatlas://http://id:secret@127.0.0.1:8080`` keeps them apart."""
+    if conn.schema:
+        raise InvalidConnection("The Atlas URL holds more than scheme and host")
     host = (conn.host or "").strip().rstrip("/")
-    return f"{host}:{conn.port}" if host and conn.port else host
+    if not host or not conn.port:
+        return host
+    scheme, _, name = host.rpartition("://")
+    name = f"[{name}]" if ":" in name and not name.startswith("[") else name
+    return f"{scheme}://{name}:{conn.port}" if scheme else f"{name}:{conn.port}"
 
 
 def _seconds(name: str, value: object) -> float:

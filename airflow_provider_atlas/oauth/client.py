@@ -67,7 +67,7 @@ class TokenClient:
                     auth=(self.account.client_id, self.account.client_secret),
                     headers={"Accept": "application/json", "Cache-Control": "no-cache"},
                     allow_redirects=False,
-                    **self.transport.options(),
+                    **self.transport.options(self.account.base_url),
                 )
                 return response.status_code, response.headers, response.content
 
@@ -75,6 +75,8 @@ class TokenClient:
         status, body = unwrap(status, content) if envelope else (status, json_object(content))
         if status != 200:
             raise error_from(status, headers, body, lambda text: self.account.scrub(text, *secrets))
-        if content and body is None:  # some portal's page: to believe it would leave a token live behind a green task
+        if (
+            content.strip() and body is None
+        ):  # some portal's page: to believe it would leave a token live behind a green task
             raise UnexpectedAnswer("The answer to a token request is 200, but not Atlas's JSON", status=200)
         return body

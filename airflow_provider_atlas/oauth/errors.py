@@ -20,6 +20,7 @@ class AtlasError(Exception):
 
     summary = "Atlas and this provider do not understand each other"
     remedy = ""
+    retry_after: float | None = None
 
     def __init__(
         self,

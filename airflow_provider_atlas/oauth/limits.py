@@ -103,8 +103,8 @@ def seconds_to_wait(error: BaseException, attempt: int, *, deferred: bool = Fals
             first, last = FIRST_CAP_STEP, LAST_CAP_STEP
         case RateLimited(retry_after=None, window=float(window)):
             stated = min(window, PROBE) if deferred else window
-        case RetryableAnswer():
-            stated = error.retry_after
+        case RetryableAnswer(retry_after=seconds) | AtlasError(status=429 | 503, retry_after=seconds):
+            stated = seconds
         case AtlasUnreachable():
             pass
         case ServerError() if attempt < SERVER_ERROR_TRIES:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_atlas.oauth.errors import AtlasError, AtlasUnreachable, CertificateRefused
+from airflow_provider_atlas.oauth.errors import AtlasError, AtlasUnreachable, CertificateRefused, InvalidCall
 
 T = TypeVar("T")
 
@@ -27,14 +27,18 @@ class Transport:
     ca_bundle: str | None = None
     proxies: Mapping[str, str] | None = field(default=None, repr=False)
 
-    def options(self) -> dict[str, Any]:
+    def options(self, base_url: str) -> dict[str, Any]:
         """
         Keyword arguments of a request. Set on a session, the environment's CA bundle and proxies would win over them.
+
+        :param base_url: an origin. Plain ``http`` is for this machine, and no proxy gets to see it: not the
+            environment's, and not those of an extra that a person may edit who may not read the secret.
         """
+        plain = base_url.startswith("http://")
         return {
             "timeout": (self.timeout, self.timeout),
             "verify": self.ca_bundle or True,
-            "proxies": dict(self.proxies or {}),
+            "proxies": {"http": ""} if plain else dict(self.proxies or {}),
         }
 
 
@@ -63,8 +67,12 @@ def _translate(error: Exception, timeout: float) -> AtlasError:
         return AtlasUnreachable(f"Atlas did not answer within {timeout:g} s")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return AtlasUnreachable("The host name of the Atlas URL does not resolve")
+    if any("X509" in str(cause) or "PEM" in str(cause) for cause in causes if isinstance(cause, ssl.SSLError)):
+        return CertificateRefused("The connection's ca_bundle holds no certificates")
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return AtlasUnreachable("TLS with the Atlas URL failed")
+    if isinstance(error, ValueError | requests.exceptions.InvalidJSONError):
+        return InvalidCall("The request cannot be sent as it is: check method, parameters and body")
     if isinstance(error, FileNotFoundError | NotADirectoryError) or "CA certificate bundle" in str(error):
         return CertificateRefused("The connection's ca_bundle names no file")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf, mask_secret
 
 from airflow_provider_atlas import metrics
-from airflow_provider_atlas.cache.memory import Renewal, renewal
-from airflow_provider_atlas.cache.sealing import is_sealed
+from airflow_provider_atlas.cache.memory import is_dead
+from airflow_provider_atlas.cache.sealing import PREFIX, is_sealed
 from airflow_provider_atlas.exceptions import InvalidSealedToken, load
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.errors import AtlasError
@@ -36,6 +36,8 @@ WORTH_DEFERRING = 10.0
 SOONEST = 5.0
 #: Airflow's own time-out of a deferral backs the trigger's deadline; a dead triggerer is replaced within this; seconds.
 GRACE = 120.0
+#: Stands for something that was no sealed token where only such may be written down.
+UNUSABLE = f"{PREFIX}unusable"
 
 
 class _AtlasTokenOperator(BaseOperator):
@@ -143,10 +145,9 @@ class GenerateTokenOperator(_AtlasTokenOperator):
         token = hook.unseal(_answer(event, "token"))
         return self._output(hook, *(hook.share_token(token) if self.share else (token, [])))
 
-    @staticmethod
-    def _output(hook: AtlasServiceAccountHook, token: AccessToken, replaced: list[str]) -> dict[str, Any]:
+    def _output(self, hook: AtlasServiceAccountHook, token: AccessToken, replaced: list[str]) -> dict[str, Any]:
         return {
-            "token": hook.seal(token),
+            "token": hook.seal(token, shared=self.share),
             "token_type": token.token_type,
             "client_id": hook.settings.account.client_id,
             "issued_at": token.issued_at.isoformat(),
@@ -181,8 +182,9 @@ class RevokeTokenOperator(_AtlasTokenOperator):
 
     def __init__(self, *, token: Any = None, share: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(token, str) and "{{" not in token and "{%" not in token:
-            list(_sealed_texts(token))  # refuse a plain token before it is written into the serialized DAG
+        for item in _items(token, literals=True):
+            if isinstance(item, InvalidSealedToken):  # before a plain token is written into the serialized DAG
+                raise item
         if share and token is not None:
             raise ValueError("RevokeTokenOperator takes either token or share=True")
         self.token = token
@@ -194,17 +196,18 @@ class RevokeTokenOperator(_AtlasTokenOperator):
             if AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait).unshare_token() == 0:
                 raise AirflowSkipException("The deployment shares no Atlas token of this service account.")
             return
-        texts = list(_sealed_texts(self.token))
-        if not texts:
+        items = list(_items(self.token))
+        if not items:
             raise AirflowSkipException("There is no Atlas token to revoke.")
         hook = self._hook()
-        live, unopened, failure = self._open(hook, texts)
+        live, failure = self._open(hook, items)
         for position, text in enumerate(live):
             try:
                 hook.revoke_token(text)
             except AtlasError as error:
-                # What does not open comes last: it ends the trigger, once the others are revoked.
-                self._wait_elsewhere(error, started, "revoke", " ".join([*live[position:], *unopened]))
+                # What does not open stands last, as something that does not: it ends the trigger after the others.
+                left = [*live[position:], *([UNUSABLE] if failure is not None else [])]
+                self._wait_elsewhere(error, started, "revoke", " ".join(left))
         if failure is not None:
             self._give_up(failure)
 
@@ -218,24 +221,25 @@ class RevokeTokenOperator(_AtlasTokenOperator):
 
     @staticmethod
     def _open(
-        hook: AtlasServiceAccountHook, texts: list[str]
-    ) -> tuple[list[str], list[str], InvalidSealedToken | None]:
-        """Sort: those to be revoked, those that do not open, and why the last of these does not."""
+        hook: AtlasServiceAccountHook, items: list[str | InvalidSealedToken]
+    ) -> tuple[list[str], InvalidSealedToken | None]:
+        """Sort out what is to be revoked, and why something else is not."""
         live: list[str] = []
-        unopened: list[str] = []
         failure = None
-        for text in texts:
+        for item in items:
+            if isinstance(item, InvalidSealedToken):
+                failure = item
+                continue
             try:
-                token = hook.unseal(text)
+                token = hook.unseal(item)
             except InvalidSealedToken as error:
-                unopened.append(text)
                 failure = error
                 continue
-            if renewal(token, time.time()) is Renewal.MANDATORY:
+            if is_dead(token, time.time()):
                 log.info("Atlas token %s has expired already.", token.fingerprint)
             else:
-                live.append(text)
-        return live, unopened, failure
+                live.append(item)
+        return live, failure
 
     def _give_up(self, error: InvalidSealedToken) -> NoReturn:
         if not self.is_teardown:
@@ -244,34 +248,41 @@ class RevokeTokenOperator(_AtlasTokenOperator):
         raise AirflowSkipException("A token could not be opened and was not revoked.")
 
 
-def _sealed_texts(value: Any) -> Iterator[str]:
+def _items(value: Any, *, literals: bool = False) -> Iterator[str | InvalidSealedToken]:
     """
-    Flatten what :class:`RevokeTokenOperator` accepts.
+    Flatten what :class:`RevokeTokenOperator` is given into sealed texts, and an error for each thing that is none.
 
-    :raises InvalidSealedToken: for what it does not; the value is masked from here on, as it may be a token.
+    What is refused is masked from here on, as it may be a token.
+
+    :param literals: whether this is an argument in the DAG file: templates and other tasks' outputs are passed over.
     """
     if isinstance(value, str):
+        if literals and ("{{" in value or "{%" in value):
+            return
         if is_sealed(value):
             yield value
             return
         literal = _literal(value)
         if isinstance(literal, str):
             mask_secret(value)
-            raise InvalidSealedToken("The token to revoke is a text that was never sealed")
+            yield InvalidSealedToken("The token to revoke is a text that was never sealed")
+            return
         value = literal
     if value is None:
         return
     if isinstance(value, Mapping):
-        if not isinstance(value.get("token"), str):
-            raise InvalidSealedToken('The token to revoke is a mapping without a text under "token"')
-        yield from _sealed_texts(value["token"])
+        if isinstance(value.get("token"), str):
+            yield from _items(value["token"], literals=literals)
+        else:
+            yield InvalidSealedToken('The token to revoke is a mapping without a text under "token"')
     elif isinstance(value, Sequence):
         for item in value:
             if item is None:
-                raise InvalidSealedToken("The list of tokens to revoke holds None")
-            yield from _sealed_texts(item)
-    else:
-        raise InvalidSealedToken(f"The token to revoke is a {type(value).__name__}")
+                yield InvalidSealedToken("The list of tokens to revoke holds None")
+            else:
+                yield from _items(item, literals=literals)
+    elif not literals:
+        yield InvalidSealedToken(f"The token to revoke is a {type(value).__name__}")
 
 
 def _literal(text: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -88,14 +89,37 @@ def test_version_and_time_out_are_the_connection_s_unless_the_call_has_its_own(h
 
 
 def test_ca_bundle_and_proxies_are_the_connection_s_and_verification_is_never_off(atlas_sandbox, monkeypatch, mocker):
-    extra = {"ca_bundle": "/ours.pem", "proxies": {"http": "http://ours:1"}}
-    conn = {**json.loads(os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"]), "extra": extra}
+    extra = {"ca_bundle": "/ours.pem", "proxies": {"https": "http://ours:1"}}
+    conn = {**json.loads(os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"]), "host": "https://atlas.example", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(conn))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/environment.pem")
+    monkeypatch.setenv("HTTPS_PROXY", "http://environment:1")
+    sent = mocker.patch("airflow_provider_atlas.api.session._BearerAdapter.send", side_effect=ZeroDivisionError)
     session = AtlasServiceAccountHook().get_conn()
-    merged = session.merge_environment_settings(atlas_sandbox.url, {}, None, None, None)
-    assert (merged["verify"], merged["proxies"]["http"]) == ("/ours.pem", "http://ours:1")
-    assert session.merge_environment_settings(atlas_sandbox.url, {}, None, False, None)["verify"] == "/ours.pem"
+    by_hand = session.prepare_request(requests.Request("GET", GROUPS))
+    for call in (lambda: session.get(GROUPS, verify=False), lambda: session.send(by_hand, verify=False)):
+        with pytest.raises(ZeroDivisionError):
+            call()
+        assert sent.call_args.kwargs["verify"] == "/ours.pem"
+        assert sent.call_args.kwargs["proxies"]["https"] == "http://ours:1"
+
+
+def test_plain_http_on_this_machine_meets_no_proxy(atlas_sandbox, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        conn = json.loads(os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"])
+        conn |= {"extra": {"proxies": {"http": address, "http://127.0.0.1": address, "all": address}}}
+        monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(conn))
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, address)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        hook = AtlasServiceAccountHook()
+        assert hook.test_connection()[0]
+        assert len(hook.run(GROUPS)["results"]) == 3
+        proxy.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            proxy.accept()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def store():
 
 @pytest.fixture
 def claim(store, clock):
-    return Claim(store, "claim", monotonic=clock, sleep=clock.sleep)
+    return Claim(store, "claim", clock=clock, monotonic=clock, sleep=clock.sleep)
 
 
 def held_by(store, nonce="another", wait=None):
@@ -110,9 +110,30 @@ def test_who_may_not_wait_as_long_as_the_holder_does_is_told_how_long_that_is(cl
 
 def test_a_holder_that_only_asks_atlas_is_given_a_little_longer(claim, store, clock):
     held_by(store)
-    claim.wait(clock.now)
-    with pytest.raises(StoreUnavailable, match="turn"):
-        claim.wait(clock.now - STALE)
+    claim.wait(clock.now - STALE)
+    with pytest.raises(RateLimited, match="may not wait longer"):
+        claim.wait(clock.now - 2 * STALE)
+
+
+def test_a_store_that_keeps_nothing_is_an_error_and_no_lost_race(claim, store):
+    store.before_write = lambda name, text: store.texts.clear()
+    store.write = lambda name, text: None
+    with pytest.raises(StoreUnavailable, match="do not keep"), claim.held():
+        pass
+
+
+def test_who_gives_up_tells_the_others_not_to_ask_either(claim, store, clock):
+    with claim.held():
+        claim.give_up(40)
+    assert claim.closed_for() == pytest.approx(40)
+    clock.now += 41
+    assert claim.closed_for() == 0
+
+
+@pytest.mark.parametrize("until", [None, "soon", -5, 1e300])
+def test_a_word_that_nobody_can_have_given_closes_nothing(claim, store, until):
+    store.texts["claim"] = json.dumps({"closed_until": until})
+    assert claim.closed_for() == 0
 
 
 def test_a_store_that_fails_on_release_leaves_a_claim_that_goes_stale(claim, store):

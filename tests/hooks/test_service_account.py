@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -148,10 +151,79 @@ def test_revoke_token_takes_a_token_in_each_form_and_the_cache_forgets_it(hook, 
     assert hook.get_token().value != token.value
 
 
-@pytest.mark.parametrize("text", ["", "  "])
-def test_revoking_an_empty_text_is_an_error(hook, text):
-    with pytest.raises(exceptions.InvalidSealedToken, match="empty text"):
+@pytest.mark.parametrize(
+    "form",
+    [
+        "",
+        "  ",
+        "{plain}\n",
+        " {sealed}",
+        "\n{sealed}",
+        "'{sealed}'",
+        "{{'token': '{sealed}'}}",
+        "Bearer {plain}",
+        "None",
+        None,
+        7,
+    ],
+)
+def test_a_text_that_is_no_token_is_refused_since_atlas_would_answer_200(hook, atlas_sandbox, form, says_nothing):
+    token = hook.generate_token()
+    text = form.format(plain=token.value, sealed=hook.seal(token)) if isinstance(form, str) else form
+    with pytest.raises(exceptions.InvalidSealedToken, match="is no token") as caught:
         hook.revoke_token(text)
+    assert atlas_sandbox.counters.revoke_requests == 0
+    says_nothing(caught.value, token.value)
+
+
+def test_a_child_process_does_not_wait_for_a_request_of_its_parent(hook, atlas_sandbox):
+    atlas_sandbox.fail_next("token", kind="silence", seconds=2)
+    with ThreadPoolExecutor(1) as pool:
+        parent = pool.submit(hook.get_token)
+        while atlas_sandbox.counters.token_requests == 0:
+            threading.Event().wait(0.001)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if hook.get_token().value else 1)
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+            threading.Event().wait(0.01)
+        assert ended == (child, 0)
+        assert parent.result().value
+    assert atlas_sandbox.counters.token_requests == 2
+
+
+def test_while_the_old_token_lives_nobody_waits_for_a_new_one(hook, atlas_sandbox, mocker):
+    token = hook.get_token()
+    atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "60"})
+    slept = mocker.patch("tenacity.nap.time.sleep")
+    mocker.patch("airflow_provider_atlas.cache.memory.time.time", return_value=time.time() + 56 * 60)
+    for cache in task._caches.values():
+        cache._clock = time.time
+    assert hook.get_token() is token
+    slept.assert_not_called()
+
+
+def test_a_server_that_lets_its_answer_drip_does_not_hold_the_test_button(mocker):
+    mocker.patch.object(service_account, "TEST_LIMIT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                for _ in range(20):
+                    connection.sendall(b"X: y\r\n")
+                    threading.Event().wait(0.1)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        hook = AtlasServiceAccountHook(
+            client_id=CLIENT_ID, client_secret=CLIENT_SECRET, base_url=f"http://127.0.0.1:{listener.getsockname()[1]}"
+        )
+        worked, said = hook.test_connection()
+        thread.join()
+    assert not worked
+    assert "not finished within 0.3 s" in said
 
 
 def test_a_token_from_another_task_is_used_and_none_is_minted(hook, atlas_sandbox):
@@ -218,7 +290,7 @@ def test_a_revocation_that_fails_on_the_way_out_is_a_warning(hook, atlas_sandbox
 def test_with_does_not_ask_about_a_token_that_has_expired(hook, atlas_sandbox, mocker):
     with hook as own:
         own.get_token()
-        mocker.patch.object(service_account.time, "time", return_value=time.time() + 3601)
+        mocker.patch.object(service_account.time, "time", return_value=time.time() + 3601 + 900)
     assert atlas_sandbox.counters.revoke_requests == 0
 
 

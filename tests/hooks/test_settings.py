@@ -77,6 +77,14 @@ def test_a_wrong_field_is_named_and_not_quoted(extra, message, says_nothing):
     says_nothing(caught.value, CLIENT_SECRET, "Hunter2_Hunter2")
 
 
+def test_a_path_in_a_uri_is_refused_and_an_ipv6_address_is_not():
+    with pytest.raises(InvalidConnection, match="more than scheme and host"):
+        conn = connection("atlas.example")
+        conn.schema = "api"
+        Settings.from_connection(conn)
+    assert Settings.from_connection(connection("http://::1", port=8080)).account.base_url == "http://[::1]:8080"
+
+
 @pytest.mark.parametrize("host", ["https://atlas.example", "https://atlas.example/", "atlas.example"])
 def test_a_port_of_its_own_belongs_to_the_host(host):
     assert Settings.from_connection(connection(host, port=8443)).account.base_url == "https://atlas.example:8443"

@@ -244,16 +244,19 @@ def test_plain_text_where_tls_was_expected_is_named(says_nothing):
     says_nothing(caught.value)
 
 
-def test_the_connection_s_ca_bundle_and_proxies_win_over_the_environment_s(mocker, account, monkeypatch):
+def test_the_connection_s_ca_bundle_and_proxies_win_over_the_environment_s(mocker, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/environment.pem")
-    monkeypatch.setenv("HTTP_PROXY", "http://environment:1")
+    monkeypatch.setenv("HTTPS_PROXY", "http://environment:1")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     send = mocker.patch("requests.Session.send", side_effect=requests.ConnectionError)
     with pytest.raises(errors.AtlasUnreachable):
-        TokenClient(account, Transport(ca_bundle="/ours.pem", proxies={"http": "http://ours:2"})).generate()
+        TokenClient(
+            ServiceAccount(CLIENT_ID, CLIENT_SECRET),
+            Transport(ca_bundle="/ours.pem", proxies={"https": "http://ours:2"}),
+        ).generate()
     assert send.call_args.kwargs["verify"] == "/ours.pem"
-    assert send.call_args.kwargs["proxies"]["http"] == "http://ours:2"
+    assert send.call_args.kwargs["proxies"]["https"] == "http://ours:2"
 
 
 def test_proxy_passwords_are_not_in_the_repr():

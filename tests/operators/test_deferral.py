@@ -169,7 +169,7 @@ def test_revocations_that_are_left_are_deferred_sealed(hook, atlas_sandbox, says
     atlas_sandbox.fail_next("revoke", **THROTTLED)
     _, kwargs = deferral(operator)
     assert kwargs["action"] == "revoke"
-    assert kwargs["tokens"].split() == [*sealed, "atlas-sealed:1:damaged"]
+    assert kwargs["tokens"].split() == [*sealed, "atlas-sealed:unusable"]
     says_nothing(ValueError(json.dumps(kwargs)), *(token.value for token in tokens))
 
 

@@ -112,10 +112,18 @@ def test_a_plain_token_is_masked_from_then_on(mocker, atlas_sandbox):
     masked.assert_called_once_with(TOKEN)
 
 
-def test_a_plain_literal_is_refused_before_it_stands_in_a_serialized_dag(says_nothing):
+@pytest.mark.parametrize("literal", [TOKEN, [TOKEN], {"token": TOKEN}, ["{{ x }}", (TOKEN,)]])
+def test_a_plain_literal_is_refused_before_it_stands_in_a_serialized_dag(literal, says_nothing):
     with pytest.raises(exceptions.InvalidSealedToken) as caught:
-        RevokeTokenOperator(task_id="revoke", token=TOKEN)
+        RevokeTokenOperator(task_id="revoke", token=literal)
     says_nothing(caught.value, TOKEN)
+
+
+def test_a_worker_s_clock_that_is_ahead_does_not_let_a_token_live(atlas_sandbox, hook, mocker):
+    sealed = hook.seal(hook.generate_token())
+    mocker.patch.object(module.time, "time", return_value=module.time.time() + 3601 + 600)
+    revoke(sealed)
+    assert atlas_sandbox.counters.active == 0
 
 
 @pytest.mark.parametrize("template", ["{{ params.token }}", "{% if x %}{% endif %}", None, "None"])
@@ -123,9 +131,10 @@ def test_templates_are_rendered_before_they_are_judged(template):
     assert RevokeTokenOperator(task_id="revoke", token=template).token == template
 
 
-def test_of_a_list_what_opens_is_revoked_and_what_does_not_is_still_an_error(output, atlas_sandbox):
+@pytest.mark.parametrize("bad", ["atlas-sealed:1:damaged", TOKEN, None, {}, 7])
+def test_of_a_list_what_opens_is_revoked_and_what_does_not_is_still_an_error(output, atlas_sandbox, bad):
     with pytest.raises(exceptions.InvalidSealedToken):
-        revoke(["atlas-sealed:1:damaged", output["token"]])
+        revoke([bad, output["token"]])
     assert atlas_sandbox.counters.active == 0
 
 
@@ -149,7 +158,7 @@ def test_a_teardown_that_cannot_open_its_token_warns_and_is_not_green(atlas_sand
 def test_an_expired_token_needs_no_revocation(atlas_sandbox, hook, mocker, caplog):
     sealed = hook.seal(hook.generate_token())
     caplog.set_level("INFO")
-    mocker.patch.object(module.time, "time", return_value=module.time.time() + 3601)
+    mocker.patch.object(module.time, "time", return_value=module.time.time() + 3601 + 900)
     revoke(sealed)
     assert atlas_sandbox.counters.revoke_requests == 0
     assert "has expired already" in caplog.text
