@@ -422,11 +422,16 @@ class AtlasServiceAccountHook(BaseHook):
             token = self.unseal(self._handed_over)
             if renewal(token, time.time()) is Renewal.MANDATORY:
                 raise TokenExpired()
+            metrics.count("reused")
             return token
         # While the old token lives, nobody is kept waiting for a new one.
         max_wait = 0 if need is Renewal.ADVISORY else self.settings.max_wait
         if self._shares():
-            return self._deployment(max_wait=max_wait).get()
+            minted: list[AccessToken] = []
+            token = self._deployment(minted, max_wait).get()
+            if not minted:
+                metrics.count("reused")
+            return token
         token = self._generate(max_wait)
         if self._minted is not None:
             self._minted.append(token)

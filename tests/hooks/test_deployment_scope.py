@@ -38,6 +38,15 @@ def test_all_workers_share_one_token(worker, atlas_sandbox):
     assert atlas_sandbox.counters.token_requests == 1
 
 
+def test_generated_and_reused_tokens_are_counted(worker, mocker):
+    counted = mocker.patch.object(service_account.metrics, "count")
+    hook = worker()
+    hook.get_token()
+    worker().get_token()
+    worker(cache_scope=None, token=hook.seal(hook.get_token())).get_token()
+    assert [call.args[0] for call in counted.call_args_list] == ["generated", "reused", "reused"]
+
+
 def test_the_scope_may_be_the_connection_s_or_the_deployment_s(worker, atlas_sandbox, monkeypatch):
     monkeypatch.setenv("AIRFLOW__ATLAS__CACHE_SCOPE", "deployment")
     assert worker(cache_scope=None).get_token() == worker(cache_scope=None).get_token()
