@@ -23,7 +23,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from airflow_provider_atlas.cache import claim
-from airflow_provider_atlas.cache.deployment import DeploymentToken, decode
+from airflow_provider_atlas.cache.deployment import DeploymentToken
 from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.client import TokenClient
@@ -83,8 +83,8 @@ class Driver:
     """The driver as the test sees it, with the deployment's store that its workers write."""
 
     def __init__(self, home, sandbox) -> None:
-        self.account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
-        self._name = DeploymentToken(self.account, Variables(), TokenClient(self.account).generate, 0).name
+        account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
+        self._deployment = DeploymentToken(account, self, mint=pytest.fail, max_wait=0)
         self._key = Fernet.generate_key()
         self._database, self._log = home / "airflow.db", home / "driver.log"
         settings = {
@@ -140,10 +140,14 @@ class Driver:
 
     def store(self) -> tuple[str, set[str]]:
         """The deployment's token, and all that the store knows of."""
-        with contextlib.closing(sqlite3.connect(self._database)) as database:
-            ((value,),) = database.execute("SELECT val FROM variable WHERE key = ?", [self._name])
-        content = decode(self.account, Fernet(self._key).decrypt(value).decode(), self._name)
+        content = self._deployment.read()
         return content.token.value, {token.value for token in (content.token, *content.superseded)}
+
+    def read(self, name) -> str:
+        """A Variable, past Airflow."""
+        with contextlib.closing(sqlite3.connect(self._database)) as database:
+            ((value,),) = database.execute("SELECT val FROM variable WHERE key = ?", [name])
+        return Fernet(self._key).decrypt(value).decode()
 
 
 @pytest.fixture(scope="module")

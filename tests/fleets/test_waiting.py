@@ -100,12 +100,20 @@ def test_a_killed_triggerer_loses_no_task(airflow, sandboxes):
     assert run.duration <= 60 + 60 + 60  # the start, the limit's minute, and half a minute until the dead one is missed
 
 
-def test_a_deferred_task_that_is_marked_failed_ends_and_frees_its_place(airflow, sandboxes):
+def test_a_deferred_task_that_is_cleared_starts_anew_and_one_marked_failed_ends_and_frees_its_place(airflow, sandboxes):
     run_id = airflow.trigger("wait_deferred", {"size": 3, "conn": "atlas_ended"})
     sql = "SELECT map_index FROM task_instance WHERE run_id = ? AND state = 'deferred' ORDER BY map_index"
     deadline = time.monotonic() + 60
     while len(rows := airflow.query(sql, (run_id,))) < 2:
         assert time.monotonic() < deadline, "nothing was deferred"
+        time.sleep(0.2)
+    trigger = "SELECT trigger_id FROM task_instance WHERE run_id = ? AND state = 'deferred' AND map_index = ?"
+    cleared = (run_id, rows[0]["map_index"])
+    before = airflow.query(trigger, cleared)[0]["trigger_id"]
+    request = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [["call", cleared[1]]]}
+    airflow._api("POST", "/dags/wait_deferred/clearTaskInstances", request)
+    while (now := airflow.query(trigger, cleared)) == [] or now[0]["trigger_id"] == before:
+        assert time.monotonic() < deadline + 60, "the cleared task did not defer again"
         time.sleep(0.2)
     for row in rows:
         path = f"/dags/wait_deferred/dagRuns/{run_id}/taskInstances/call/{row['map_index']}"
