@@ -50,6 +50,7 @@ def account() -> ServiceAccount:
 @pytest.fixture(autouse=True)
 def no_tokens_from_other_tests() -> Iterator[None]:
     task._caches.clear()
+    task._warnings.clear()
     yield
     task._caches.clear()
 

@@ -63,6 +63,7 @@ class AtlasSession(requests.Session):
     :param transport: time-out, CA bundle, proxies.
     :param api_version: date of the API version.
     :param max_wait: seconds that a request may wait for Atlas in all.
+    :param warned: endpoints that the task has been warned of, shared by its sessions.
     :raises InvalidCall: for a URL that is not at ``base_url``.
     """
 
@@ -74,6 +75,7 @@ class AtlasSession(requests.Session):
         transport: Transport,
         api_version: str,
         max_wait: float,
+        warned: set[str] | None = None,
     ) -> None:
         super().__init__()
         self.base_url = base_url
@@ -83,7 +85,7 @@ class AtlasSession(requests.Session):
         self.adapters.clear()
         self._adapter = _BearerAdapter(source, max_wait)
         self.mount(f"{base_url}/", self._adapter)
-        self._deprecated: set[str] = set()
+        self._warned = set() if warned is None else warned
 
     @property
     def timeout(self) -> float:
@@ -132,8 +134,8 @@ class AtlasSession(requests.Session):
         sunset, deprecation = response.headers.get("Sunset"), response.headers.get("Deprecation")
         if sunset or deprecation:
             endpoint = f"{request.method} {_ID.sub('{id}', request.path_url.partition('?')[0])}"
-            if endpoint not in self._deprecated:
-                self._deprecated.add(endpoint)
+            if endpoint not in self._warned:
+                self._warned.add(endpoint)
                 when = " and ".join(
                     f"{name} {date}" for name, date in (("since", deprecation), ("until", sunset)) if date
                 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_atlas.oauth.account import ServiceAccount
 
 _caches: dict[Hashable, TokenCache] = {}
+_warnings: dict[Hashable, set[str]] = {}
 
 
 def current() -> Hashable:
@@ -43,6 +44,17 @@ def cache_for(account: ServiceAccount, running: Hashable, handed_over: str | Non
         for old in [key for key, cache in list(_caches.items()) if cache.is_over(time.time())]:
             _caches.pop(old, None)
     return _caches.setdefault(key, TokenCache())
+
+
+def warnings_of(running: Hashable) -> set[str]:
+    """
+    What a task has been warned of already, to be added to; that of the task before it is let go.
+
+    :param running: what :func:`current` said.
+    """
+    if running not in _warnings:
+        _warnings.clear()
+    return _warnings.setdefault(running, set())
 
 
 def forget(value: str) -> None:

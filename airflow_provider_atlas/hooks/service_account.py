@@ -302,6 +302,7 @@ class AtlasServiceAccountHook(BaseHook):
                 transport=settings.transport,
                 api_version=settings.api_version,
                 max_wait=settings.max_wait,
+                warned=task.warnings_of(self._task or task.current()),
             )
         return self._session
 

@@ -295,11 +295,12 @@ def test_a_file_is_rewound_and_a_stream_that_cannot_be_is_not_sent_twice(hook, a
     assert hook.get_conn().post(GROUPS, data=iter([b"once"])).status_code == 503
 
 
-def test_deprecation_is_one_warning_per_endpoint(hook, caplog):
+def test_deprecation_is_one_warning_per_endpoint_and_task(hook, caplog):
     old = {"Accept": "application/vnd.atlas.2023-01-01+json"}
     conn = hook.get_conn()
     for group in conn.get(GROUPS, headers=old).json()["results"]:
         conn.get(f"{GROUPS}/{group['id']}", headers=old)
+    AtlasServiceAccountHook().get_conn().get(GROUPS, headers=old)  # another hook of the same task
     warnings = [record.message for record in caplog.records if "deprecated" in record.message]
     assert len(warnings) == 2
     assert "GET /api/atlas/v2/groups/{id} (since" in warnings[1]

@@ -52,6 +52,13 @@ def test_a_revoked_token_is_forgotten_everywhere(account):
     assert [cache._held for cache in caches] == [None, None]
 
 
+def test_what_a_task_was_warned_of_is_shared_in_it_and_let_go_with_it():
+    task.warnings_of(RUNNING).add("endpoint")
+    assert task.warnings_of(RUNNING) == {"endpoint"}
+    assert task.warnings_of(None) == set()
+    assert task.warnings_of(RUNNING) == set()
+
+
 def test_the_running_task_is_known_by_its_try(mocker):
     ti = SimpleNamespace(dag_id="dag", task_id="task", run_id="run", map_index=3, try_number=2)
     mocker.patch("airflow.providers.common.compat.sdk.get_current_context", return_value={"ti": ti}, create=True)
