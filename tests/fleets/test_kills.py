@@ -112,17 +112,16 @@ class Driver:
                 bufsize=1,
                 start_new_session=True,
             )
-        assert self._hear() == "ready"
 
     def rotate(self, kill_at=None) -> list[str]:
         """Run the DAG to its end, or kill its worker at this stop and wait for the next one; the stops on the way."""
         stops = []
         self._tell("rotate")
-        while not (said := self._hear()).startswith("ended"):
+        while not (said := self.hear()).startswith("ended"):
             stops.append(said)
             if kill_at == len(stops) - 1:
                 self._tell("die")
-                assert self._hear() == "ready"
+                assert self.hear() == "ready"
                 return stops
             self._tell("go")
         assert said == "ended success", self._log.read_text()[-5000:]
@@ -131,7 +130,8 @@ class Driver:
     def _tell(self, what) -> None:
         self.process.stdin.write(f"{what}\n")
 
-    def _hear(self) -> str:
+    def hear(self) -> str:
+        """The next that a worker says."""
         # It never says two things unasked, so that none hides in the buffer.
         said, _, _ = select.select([self.process.stdout], [], [], 90)
         line = self.process.stdout.readline() if said else ""
@@ -160,6 +160,7 @@ def sandbox():
 def driver(sandbox, tmp_path_factory):
     running = Driver(tmp_path_factory.mktemp("airflow"), sandbox)
     try:
+        assert running.hear() == "ready"
         yield running
         running.process.stdin.close()
         assert running.process.wait(30) == 0
