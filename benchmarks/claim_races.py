@@ -111,7 +111,7 @@ def run(races: int, sandbox: Sandbox, home: Path) -> list[list[Result]]:
         results = []
         for _ in range(races + 1):
             with contextlib.closing(sqlite3.connect(airflow.database, timeout=30)) as database, database:
-                database.execute("DELETE FROM variable WHERE key LIKE 'atlas_access_token%'")
+                database.execute("DELETE FROM variable WHERE key LIKE 'atlas_%'")
             start = time.monotonic() + 0.1
             for worker in workers:
                 worker.send(start)

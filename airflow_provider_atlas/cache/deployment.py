@@ -84,10 +84,11 @@ class DeploymentToken:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        # Both names contain what makes Airflow redact a Variable's value in its UI and API.
+        # This name makes Airflow redact the value. The claim's must not: it holds no secret, and Airflow 3's API server
+        # keeps a mask of each value that it ever read under such a name, and gets slower with each.
         suffix = hashlib.sha256(f"{account.base_url}\n{account.client_id}".encode()).hexdigest()[:12]
         self.name = f"atlas_access_token_{suffix}"
-        self.claim_name = f"atlas_access_token_claim_{suffix}"
+        self.claim_name = f"atlas_renewal_claim_{suffix}"
         self._account = account
         self._store = store
         self._mint = mint

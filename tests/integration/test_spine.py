@@ -35,7 +35,7 @@ def test_rotation_leaves_one_token_however_often_it_runs_and_decommissioning_non
     assert sandbox.counters.active == active + 1
     assert airflow.run_dag("decommission").state == "success"
     assert sandbox.counters.active == active
-    assert airflow.query("SELECT key FROM variable WHERE key LIKE 'atlas_access_token%'") == []
+    assert airflow.query("SELECT key FROM variable WHERE key LIKE 'atlas_%'") == []
 
 
 def test_a_failing_task_does_not_keep_the_teardown_from_revoking(airflow, sandbox):
