@@ -88,7 +88,7 @@ def gate_for(key: Hashable) -> Gate:
     """
     The gate that all triggers on this event loop share; it goes when the last of them does.
 
-    :param key: service account and endpoint: Atlas counts requests for each pair.
+    :param key: what is queued for: service account and endpoint, since Atlas counts requests for each pair.
     """
     gates = _gates.setdefault(asyncio.get_running_loop(), weakref.WeakValueDictionary())
     gate = gates.get(key)

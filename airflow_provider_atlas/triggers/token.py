@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -86,14 +87,33 @@ class AtlasTokenTrigger(BaseTrigger):
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _act(self) -> dict[str, Any]:
-        tools = await self._connect()
-        if self.action == "generate":
-            return {"status": "success", "token": await self._ask(tools, tools.generate)}
-        if self.action == "revoke":
-            for text in self.tokens.split():
-                await self._ask(tools, partial(tools.revoke, text))
-            return {"status": "success", "revoked": self.tokens}
-        raise InvalidCall(f"The trigger does not know the action {self.action}")
+        if self.action not in ("generate", "revoke"):
+            raise InvalidCall(f"The trigger does not know the action {self.action}")
+        try:
+            # Whoever is first here reads the connection: hundreds that wake in one moment and read it block the loop.
+            async with self._turn(gate_for((self.atlas_conn_id, self.action))):
+                tools = await self._connect()
+                gate = gate_for((tools.account.fingerprint, self.action))
+                if self.action == "generate":
+                    return {"status": "success", "token": await self._ask(gate, tools, tools.generate)}
+                for text in self.tokens.split():
+                    await self._ask(gate, tools, partial(tools.revoke, text))
+                return {"status": "success", "revoked": self.tokens}
+        except AtlasError as error:
+            error.waited = time.time() - self.started
+            raise
+
+    @asynccontextmanager
+    async def _turn(self, gate: Gate) -> AsyncIterator[None]:
+        """Queue up until it is this trigger's turn, or too late."""
+        try:
+            async with asyncio.timeout(max(self.deadline - time.time(), 0.0)) as queueing, gate.place():
+                queueing.reschedule(None)
+                yield
+        except TimeoutError:
+            if queueing.expired():
+                raise _too_late() from None
+            raise
 
     async def _connect(self) -> _Tools:
         try:
@@ -104,44 +124,27 @@ class AtlasTokenTrigger(BaseTrigger):
             raise InvalidConnection(f"The connection {self.atlas_conn_id} does not exist any more")
         return await _in_thread(partial(_Tools, connection))
 
-    async def _ask(self, tools: _Tools, call: Callable[[], T]) -> T:
+    async def _ask(self, gate: Gate, tools: _Tools, call: Callable[[], T]) -> T:
         """Ask in turn, as often as it takes until the deadline."""
-        gate = gate_for((tools.account.fingerprint, self.action))
-        try:
-            async with asyncio.timeout(max(self.deadline - time.time(), 0.0)) as queueing, gate.place():
-                queueing.reschedule(None)
-                return await self._ask_first(gate, tools, call)
-        except AtlasError as error:
-            error.waited = time.time() - self.started
-            raise
-        except TimeoutError:
-            pass
-        raise self._too_late()
-
-    async def _ask_first(self, gate: Gate, tools: _Tools, call: Callable[[], T]) -> T:
-        for attempt in count(1):
-            if time.time() + gate.closed_for > self.deadline:
-                break
-            await gate.opened()
-            try:
-                answer = await _in_thread(call)
-            except asyncio.CancelledError:
-                tools.abandoned = True
-                raise
-            except AtlasError as error:
-                wait = seconds_to_wait(error, attempt, deferred=True)
-                if wait is None or time.time() + gate.refused(error, wait) > self.deadline:
+        async with self._turn(gate):
+            for attempt in count(1):
+                if time.time() + gate.closed_for > self.deadline:
+                    break
+                await gate.opened()
+                try:
+                    answer = await _in_thread(call)
+                except asyncio.CancelledError:
+                    tools.abandoned = True
                     raise
-                metrics.waiting(error, gate.closed_for)
-            else:
-                gate.passed()
-                return answer
-        raise self._too_late()
-
-    def _too_late(self) -> RateLimited:
-        error = RateLimited("Others that wait for the same service account come first, and max_wait is over before")
-        error.waited = time.time() - self.started
-        return error
+                except AtlasError as error:
+                    wait = seconds_to_wait(error, attempt, deferred=True)
+                    if wait is None or time.time() + gate.refused(error, wait) > self.deadline:
+                        raise
+                    metrics.waiting(error, gate.closed_for)
+                else:
+                    gate.passed()
+                    return answer
+        raise _too_late()
 
 
 class _Tools:
@@ -172,6 +175,10 @@ class _Tools:
         """Revoke a sealed token."""
         self._client.revoke(sealing.unseal(self.account, text).value)
         metrics.count("revoked")
+
+
+def _too_late() -> RateLimited:
+    return RateLimited("Others that wait for the same service account come first, and max_wait is over before")
 
 
 async def _in_thread(call: Callable[[], T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -40,19 +41,20 @@ def test_120_tasks_in_dag_run_scope_share_a_token_and_give_it_back(airflow, sand
 
 def test_rotation_beneath_60_running_tasks_disturbs_none(airflow, sandbox):
     over = threading.Event()
-    rotations = []
 
-    def rotate() -> None:
+    def rotate() -> list[str]:
+        states = []
         while not over.is_set():
-            rotations.append(airflow.run_dag("atlas_token_rotation", timeout=120).state)
+            states.append(airflow.run_dag("atlas_token_rotation", timeout=240).state)
+        return states
 
-    thread = threading.Thread(target=rotate)
-    thread.start()
-    try:
-        run = airflow.run_dag("fleet_deployment", {"size": 60, "seconds": 12}, timeout=300)
-    finally:
-        over.set()
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        rotating = pool.submit(rotate)
+        try:
+            run = airflow.run_dag("fleet_deployment", {"size": 60, "seconds": 12}, timeout=300)
+        finally:
+            over.set()
+        rotations = rotating.result()
     last = airflow.run_dag("atlas_token_rotation")
     counters = sandbox.counters
     print(f"\n{len(rotations)} rotations, {counters.token_requests} tokens, {counters.active} active at the end")
