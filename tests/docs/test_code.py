@@ -87,7 +87,9 @@ def test_a_command_that_does_not_exist_is_noticed(command):
 def test_the_table_of_limits_has_every_error_and_in_bold_those_that_end_a_task():
     page = (DOCS / "limits.md").read_text()
     rows = dict((kind, bold) for bold, kind in re.findall(r"^\| (\*\*)?`(\w+)`(?:\*\*)? \|", page, re.MULTILINE))
-    kinds = {kind: vars(exceptions)[kind] for kind in exceptions.__all__ if kind not in ("AtlasError", "airflow_errors")}
+    kinds = {
+        kind: vars(exceptions)[kind] for kind in exceptions.__all__ if kind not in ("AtlasError", "airflow_errors")
+    }
     assert set(rows) == set(kinds)
     assert {kind for kind, bold in rows.items() if bold} == {
         name for name, kind in kinds.items() if issubclass(kind, AirflowFailException)

@@ -32,7 +32,9 @@ def run(project, *command):
     exports = re.findall(r"^export (\w+)=(.+)$", PAGE.read_text(), re.MULTILINE)
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))}
     environment = {**mine, **{name: value.replace("$PWD", str(project)) for name, value in exports}}
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
