@@ -56,7 +56,7 @@ bench: install  ## Speed, side by side with named peers
 	$(BIN)/python -m benchmarks.waiting
 
 docs: install  ## Documentation as HTML in docs/_build
-	$(BIN)/sphinx-build -W --keep-going -n docs docs/_build
+	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
 
 build: install  ## Wheel and source distribution
 	$(BIN)/python -m build --installer uv

@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import sys
-from pathlib import Path
 
 import airflow
 import pytest
@@ -24,10 +23,10 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=name)
 
 
 @pytest.fixture
-def airflow_sdk(mocker):
+def airflow_sdk(monkeypatch):
     """What the pages import is Airflow 3's."""
     if airflow.__version__.startswith("2."):
-        mocker.patch.dict(sys.modules, {"airflow.sdk": importlib.import_module("airflow.decorators")})
+        monkeypatch.setitem(sys.modules, "airflow.sdk", importlib.import_module("airflow.decorators"))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != PROJECT], ids=name)
@@ -86,10 +85,8 @@ def test_a_command_that_does_not_exist_is_noticed(command):
 
 def test_the_table_of_limits_has_every_error_and_in_bold_those_that_end_a_task():
     page = (DOCS / "limits.md").read_text()
-    rows = dict((kind, bold) for bold, kind in re.findall(r"^\| (\*\*)?`(\w+)`(?:\*\*)? \|", page, re.MULTILINE))
-    kinds = {
-        kind: vars(exceptions)[kind] for kind in exceptions.__all__ if kind not in ("AtlasError", "airflow_errors")
-    }
+    rows = {kind: bold for bold, kind in re.findall(r"^\| (\*\*)?`(\w+)`(?:\*\*)? \|", page, re.MULTILINE)}
+    kinds = {kind: vars(exceptions)[kind] for kind in {*exceptions.__all__} - {"AtlasError", "airflow_errors"}}
     assert set(rows) == set(kinds)
     assert {kind for kind, bold in rows.items() if bold} == {
         name for name, kind in kinds.items() if issubclass(kind, AirflowFailException)

@@ -53,3 +53,17 @@ def test_an_async_task_costs_one_token_however_many_threads_it_has(airflow, sand
     sandbox.reset_counters()
     assert airflow.run_dag("many_pages").state == "success"
     assert (sandbox.counters.token_requests, sandbox.counters.api_requests) == (1, 10)
+
+
+def test_the_tutorial_costs_what_it_says(airflow, sandbox):
+    def token_requests(dag_id):
+        sandbox.reset_counters()
+        assert airflow.run_dag(dag_id).state == "success"
+        return sandbox.counters.token_requests
+
+    token_requests("decommission")
+    assert [token_requests("projects") for _ in range(2)] == [1, 1]
+    edited = {"connection_id": "atlas_default", "conn_type": "mongodbatlas", "extra": '{"cache_scope": "deployment"}'}
+    airflow._api("PATCH", "/connections/atlas_default?update_mask=extra", edited)
+    assert [token_requests("projects") for _ in range(3)] == [1, 0, 0]
+    assert [token_requests(dag_id) for dag_id in ("rotation", "projects")] == [1, 0]
