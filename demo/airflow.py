@@ -25,6 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
 from demo.components import AirflowFailed, Components
 from demo.runs import DagRunResult
 from demo.settings import environment as settings
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["AirflowFailed", "DagRunResult", "PrivateAirflow"]
 
 JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
+
+
+class _DatabaseBusy(AirflowFailed):
+    """SQLite lets one process write at a time; what the API server rolled back then may be asked again."""
 
 
 class PrivateAirflow:
@@ -295,6 +301,7 @@ class PrivateAirflow:
     def _api(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         return self._http(method, f"/api/{'v2' if self._three else 'v1'}{path}", body)
 
+    @retry(retry=retry_if_exception_type(_DatabaseBusy), wait=wait_fixed(1), stop=stop_after_delay(60), reraise=True)
     def _http(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         request = urllib.request.Request(  # noqa: S310
             self.url + path,
@@ -308,7 +315,9 @@ class PrivateAirflow:
             with opener.open(request, timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as err:
-            raise AirflowFailed(f"{method} {path}: {err.code} {err.read().decode(errors='replace')}") from None
+            said = err.read().decode(errors="replace")
+            kind = _DatabaseBusy if err.code == 500 and "Database error" in said else AirflowFailed
+            raise kind(f"{method} {path}: {err.code} {said}") from None
 
 
 def _version(python: Path) -> str:

@@ -7,10 +7,13 @@ import os
 import sqlite3
 import sys
 import tempfile
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tenacity import wait_none
 
 from demo.airflow import AirflowFailed, PrivateAirflow
 
@@ -127,6 +130,32 @@ def test_connections_can_come_from_the_environment_instead(script, where, expect
     assert (airflow.home / "output" / "show.log").read_text() == expected
     airflow.__exit__()
     assert not airflow.home.exists()
+
+
+@pytest.mark.parametrize(("said", "asked"), [("Database error", 2), ("Something else", 1)])
+def test_a_request_that_met_a_locked_database_is_made_again(airflow, monkeypatch, said, asked):
+    answers = [(500, f'{{"reason": "{said}"}}'), (200, "{}")]
+    seen = []
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body = answers[len(seen)]
+            seen.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setattr(PrivateAirflow._http.retry, "wait", wait_none())
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        airflow.url = f"http://127.0.0.1:{server.server_port}"
+        with contextlib.nullcontext() if asked == 2 else pytest.raises(AirflowFailed, match=said):
+            assert airflow._http("GET", "/x") == {}
+        server.shutdown()
+    assert len(seen) == asked
 
 
 def test_a_component_is_ready_when_its_own_job_runs_and_not_its_predecessor_s(airflow, monkeypatch):
