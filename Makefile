@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A development environment's own settings must not reach into ours, in either direction.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-2.11 demo bench build clean
+.PHONY: help install lint types unit test test-fleets test-2.11 demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -22,7 +22,7 @@ $(VENV)/installed-$(AIRFLOW): pyproject.toml $(UV)
 	@echo "Installing Airflow $(AIRFLOW) and this provider into $(VENV)"
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
-	    --group test --group lint --group bench
+	    --group test --group lint --group bench --group docs
 	@touch $@
 
 install: $(VENV)/installed-$(AIRFLOW)  ## Make the development environment
@@ -55,8 +55,11 @@ bench: install  ## Speed, side by side with named peers
 	$(BIN)/python -m benchmarks.session
 	$(BIN)/python -m benchmarks.waiting
 
+docs: install  ## Documentation as HTML in docs/_build
+	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
+
 build: install  ## Wheel and source distribution
 	$(BIN)/python -m build --installer uv
 
 clean:  ## Remove what make made
-	rm -rf .venv .venv-2.11 .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf docs/_build .venv .venv-2.11 .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage

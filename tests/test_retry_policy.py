@@ -22,6 +22,8 @@ has_policies = pytest.mark.skipif(retry_policy.RetryPolicy is object, reason="re
         (exceptions.TokenLimitReached(), 60, 66),
         (exceptions.ServiceUnavailable(retry_after=5), 5, 6),
         (exceptions.AtlasUnreachable(), 1, 2),
+        (exceptions.AtlasApiError(status=500), 1, 2),
+        (exceptions.AtlasApiError(status=503, retry_after=7), 7, 8),
     ],
 )
 def test_a_limit_is_retried_when_atlas_says(error, at_least, at_most):

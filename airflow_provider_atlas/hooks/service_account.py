@@ -178,7 +178,7 @@ class AtlasServiceAccountHook(BaseHook):
 
         Atlas answers unknown and expired tokens like known ones.
 
-        :param token: an :class:`AccessToken`, sealed text, or a token's plain text.
+        :param token: an :class:`~airflow_provider_atlas.oauth.token.AccessToken`, sealed text, or a token's plain text.
         """
         if isinstance(token, AccessToken):
             value = token.value

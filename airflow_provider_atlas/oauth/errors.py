@@ -1,7 +1,7 @@
 """Everything that can go wrong between this provider and Atlas, as types with data.
 
 Each type says what a reader of the log should do next (``remedy``) and whether waiting can cure it. Texts from
-Atlas reach these types scrubbed (see :func:`airflow_provider_atlas.oauth.answers.error_from`), so that an error may
+Atlas reach these types scrubbed (see ``airflow_provider_atlas.oauth.answers.error_from``), so that an error may
 be logged, stored in a database or sent to a tracker as it is.
 """
 

@@ -32,7 +32,7 @@ LONGEST_WAIT = 3600.0
 SHORTEST_WAIT = 1.0
 #: Exponential waits start here, double with each try and stop growing at the second figure; seconds.
 FIRST_STEP, LAST_STEP = 1.0, 60.0
-#: A 500 is tried this many times in all.
+#: A 500 and its kin, also the Administration API's, are tried this many times in all.
 SERVER_ERROR_TRIES = 4
 #: A wait that costs no worker tries a window that is only stated, not told by ``Retry-After``, after so many seconds.
 PROBE = 30.0
@@ -107,7 +107,7 @@ def seconds_to_wait(error: BaseException, attempt: int, *, deferred: bool = Fals
             stated = seconds
         case AtlasUnreachable():
             pass
-        case ServerError() if attempt < SERVER_ERROR_TRIES:
+        case ServerError() | AtlasError(status=500 | 502 | 504) if attempt < SERVER_ERROR_TRIES:
             pass
         case _:
             return None

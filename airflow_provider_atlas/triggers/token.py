@@ -41,7 +41,7 @@ class AtlasTokenTrigger(BaseTrigger):
     absolute. Arguments of other releases are ignored where unknown and have a default where missing.
 
     The event has ``status``: ``success`` with ``token``, sealed, or ``revoked``, which is ``tokens`` again; or
-    ``error`` with ``error``, as :func:`airflow_provider_atlas.exceptions.dump` writes it.
+    ``error`` with ``error``, as ``airflow_provider_atlas.exceptions.dump`` writes it.
 
     :param atlas_conn_id: id of the connection.
     :param action: ``generate`` or ``revoke``.

@@ -1,0 +1,33 @@
+"""Sphinx for `make docs`: MyST pages, and a reference made of the docstrings. Builds without a network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Airflow writes its settings where it is imported first, and a build must not touch the reader's own.
+os.environ["AIRFLOW_HOME"] = str(Path(__file__).parent / "_build" / ".airflow")
+
+from airflow_provider_atlas import __version__
+
+project = "airflow-provider-atlas"
+author = "The airflow-provider-atlas maintainers"
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_title = project
+html_show_copyright = False
+
+autodoc_default_options = {"members": True}
+autodoc_member_order = "bysource"
+python_use_unqualified_type_names = True
+
+# Names of other projects: to check them needs their inventories, and those a network. Ours are all checked.
+nitpick_ignore_regex = [
+    ("py:.*", r"(airflow|requests|pytest|datetime|collections|pathlib)\..*"),
+    ("py:class", "Context|Connection|RetryDecision|Path"),
+]

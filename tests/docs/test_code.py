@@ -1,0 +1,93 @@
+"""What the documentation shows works: its Python runs against the sandbox, its commands and links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import shlex
+import shutil
+import sys
+
+import airflow
+import pytest
+from airflow.cli.cli_config import GroupCommand, core_commands
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+
+from airflow_provider_atlas import exceptions
+from tests.docs.pages import DOCS, PAGES, ROOT, blocks, is_dag, name
+
+#: Its files are a project of their own, which another test puts together and runs.
+PROJECT = DOCS / "how-to" / "test-your-dags.md"
+every_page = pytest.mark.parametrize("page", PAGES, ids=name)
+
+
+@pytest.fixture
+def airflow_sdk(monkeypatch):
+    """What the pages import is Airflow 3's."""
+    if airflow.__version__.startswith("2."):
+        monkeypatch.setitem(sys.modules, "airflow.sdk", importlib.import_module("airflow.decorators"))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != PROJECT], ids=name)
+def test_every_python_block_runs_and_a_dag_file_makes_a_dag(page, atlas_sandbox, airflow_sdk):
+    for block in blocks(page, "python"):
+        block.namespace |= {"__name__": "page", "atlas_sandbox": atlas_sandbox, "made": None}
+        block.evaluate()
+        if is_dag(block):
+            made = block.namespace["made"]
+            assert isinstance(made, DAG)
+            assert made.task_dict
+
+
+@every_page
+def test_every_relative_link_leads_to_a_file(page):
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@every_page
+def test_every_command_exists(page):
+    lines = [line for block in blocks(page, "console") for line in block.parsed.replace("\\\n", "").splitlines()]
+    assert [line for line in lines if not exists(shlex.split(line, comments=True))] == []
+
+
+def exists(words):
+    targets = re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    match words:
+        case [assignment, *rest] if re.match(r"[A-Z_]+=", assignment):
+            return exists(rest)
+        case ["make", *arguments]:
+            return all(argument in targets for argument in arguments if "=" not in argument)
+        case ["python", "-m", module, *_]:
+            return importlib.util.find_spec(module) is not None
+        case ["airflow", *names]:
+            return airflow_knows(core_commands, names)
+        case ["pip", action, *_]:
+            return action == "install"
+        case [command, *_]:
+            return command in ("export", "cd") or bool(shutil.which(command) or (ROOT / command).exists())
+    return True
+
+
+def airflow_knows(commands, names):
+    found = {command.name: command for command in commands}.get(names[0] if names else None)
+    return airflow_knows(found.subcommands, names[1:]) if isinstance(found, GroupCommand) else found is not None
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["make nonsense", "airflow nonsense", "airflow connections nonsense", "python -m nonsense", "no_such_command"],
+)
+def test_a_command_that_does_not_exist_is_noticed(command):
+    assert not exists(shlex.split(command))
+
+
+def test_the_table_of_limits_has_every_error_and_in_bold_those_that_end_a_task():
+    page = (DOCS / "limits.md").read_text()
+    rows = {kind: bold for bold, kind in re.findall(r"^\| (\*\*)?`(\w+)`(?:\*\*)? \|", page, re.MULTILINE)}
+    kinds = {kind: vars(exceptions)[kind] for kind in {*exceptions.__all__} - {"AtlasError", "airflow_errors"}}
+    assert set(rows) == set(kinds)
+    assert {kind for kind, bold in rows.items() if bold} == {
+        name for name, kind in kinds.items() if issubclass(kind, AirflowFailException)
+    }

@@ -1,0 +1,69 @@
+"""Each DAG of the documentation, run by a real Airflow."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from airflow_provider_atlas.sandbox import Sandbox
+from demo.airflow import PrivateAirflow
+from tests.docs.pages import PAGES, blocks, is_dag
+
+pytestmark = pytest.mark.integration
+
+DAGS = {
+    re.findall(r"@dag.*\ndef (\w+)", block.parsed)[0]: block.parsed
+    for page in PAGES
+    for block in blocks(page, "python")
+    if is_dag(block)
+}
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(rate_limit=100) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def airflow(sandbox, tmp_path_factory):
+    dags = tmp_path_factory.mktemp("dags")
+    for dag_id, text in DAGS.items():
+        (dags / f"{dag_id}.py").write_text(text)
+    connection = {
+        "conn_type": "mongodbatlas",
+        "login": sandbox.client_id,
+        "password": sandbox.client_secret,
+        "host": sandbox.url,
+    }
+    with PrivateAirflow(dags, connections={"atlas_default": connection}) as running:
+        if running.version.startswith("2."):
+            pytest.skip("the pages import airflow.sdk")
+        yield running
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAGS))
+def test_a_dag_of_the_documentation_succeeds(airflow, dag_id):
+    run = airflow.run_dag(dag_id)
+    assert run.state == "success", "\n".join(run.errors(airflow.logs()))
+
+
+def test_an_async_task_costs_one_token_however_many_threads_it_has(airflow, sandbox):
+    sandbox.reset_counters()
+    assert airflow.run_dag("many_pages").state == "success"
+    assert (sandbox.counters.token_requests, sandbox.counters.api_requests) == (1, 10)
+
+
+def test_the_tutorial_costs_what_it_says(airflow, sandbox):
+    def token_requests(dag_id):
+        sandbox.reset_counters()
+        assert airflow.run_dag(dag_id).state == "success"
+        return sandbox.counters.token_requests
+
+    token_requests("decommission")
+    assert [token_requests("projects") for _ in range(2)] == [1, 1]
+    edited = {"connection_id": "atlas_default", "conn_type": "mongodbatlas", "extra": '{"cache_scope": "deployment"}'}
+    airflow._api("PATCH", "/connections/atlas_default?update_mask=extra", edited)
+    assert [token_requests("projects") for _ in range(3)] == [1, 0, 0]
+    assert [token_requests(dag_id) for dag_id in ("rotation", "projects")] == [1, 0]
