@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A development environment's own settings must not reach into ours, in either direction.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-2.11 demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-form screenshots test-2.11 demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -35,7 +35,7 @@ types: install  ## Strict types
 	$(BIN)/mypy
 
 unit: install  ## Unit tests with branch coverage
-	$(BIN)/pytest -m "not integration and not fleet" --cov --cov-report=term
+	$(BIN)/pytest -m "not integration and not fleet and not form" --cov --cov-report=term
 
 test: lint types unit  ## Everything that a change must pass, a real Airflow included
 	$(BIN)/pytest -m integration
@@ -43,12 +43,24 @@ test: lint types unit  ## Everything that a change must pass, a real Airflow inc
 test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minutes
 	$(BIN)/pytest -m fleet -s
 
+/usr/bin/chromium:
+	@echo "Installing Chromium"
+	@sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); export DEBIAN_FRONTEND=noninteractive; $$sudo apt-get -qq update && \
+	    $$sudo -E apt-get -qq install --yes --no-install-recommends chromium >/dev/null
+
+test-form: install /usr/bin/chromium  ## The connection form of a real Airflow, in Debian's Chromium
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group form
+	$(BIN)/pytest -m form
+
+screenshots:  ## The docs' pictures, taken anew
+	$(MAKE) test-form ATLAS_SCREENSHOTS=docs/images
+
 demo: install  ## Sandbox, private Airflow, both example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
 	@$(BIN)/python -m demo
 
 test-2.11:  ## Unit tests on the oldest Airflow that is supported, in an environment of its own
 	$(MAKE) AIRFLOW=2.11.2 VENV=.venv-2.11 install
-	.venv-2.11/bin/pytest -m "not integration and not fleet" -q
+	.venv-2.11/bin/pytest -m "not integration and not fleet and not form" -q
 
 bench: install  ## Speed, side by side with named peers
 	$(BIN)/python -m benchmarks.warm_token
