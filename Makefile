@@ -21,7 +21,7 @@ $(UV):
 $(VENV)/installed-$(AIRFLOW): pyproject.toml $(UV)
 	@echo "Installing Airflow $(AIRFLOW) and this provider into $(VENV)"
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
-	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
+	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
 	    --group test --group lint --group bench
 	@touch $@
 
@@ -56,7 +56,10 @@ bench: install  ## Speed, side by side with named peers
 	$(BIN)/python -m benchmarks.waiting
 
 build: install  ## Wheel and source distribution
-	$(BIN)/python -m build --installer uv
+	@rm -rf dist
+	$(UV) build --no-sources --quiet --python $(BIN)/python --out-dir dist
+	$(BIN)/python -m twine check --strict dist/*
+	@ls dist
 
 clean:  ## Remove what make made
 	rm -rf .venv .venv-2.11 .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
