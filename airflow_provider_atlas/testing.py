@@ -56,7 +56,7 @@ def airflow_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
         patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", folder)
         patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
         # Test modules have imported Airflow by now, and with it the settings.
-        settings.configure_vars()
-        settings.configure_orm()
+        settings.configure_vars()  # type: ignore[no-untyped-call]
+        settings.configure_orm()  # type: ignore[no-untyped-call]
         initdb()
         yield database

@@ -1,4 +1,4 @@
-"""What a stranger gets: the distributions, and an environment with the wheel and Airflow and nothing of this checkout."""
+"""What a stranger gets: sdist and wheel, and an environment with wheel and Airflow and nothing of this checkout."""
 
 from __future__ import annotations
 

@@ -8,6 +8,9 @@ import shutil
 from pathlib import Path
 
 from airflow_provider_atlas import __version__
+from tests.packaging.conftest import ROOT
+
+PROJECT = Path(__file__).parent / "little_project"
 
 
 def told(output: str) -> list[dict[str, str]]:
@@ -31,6 +34,13 @@ def test_airflow_knows_the_connection_type_and_its_hook(clean):
     }
 
 
+def test_the_docs_show_that_project_as_it_is():
+    shown = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "sandbox.md").read_text(), re.DOTALL)
+    files = [path.read_text() for path in PROJECT.rglob("*.py")]
+    assert len(shown) == 4
+    assert [code for code in shown if not any(code in text for text in files)] == []
+
+
 def test_a_project_of_its_own_tests_its_dags_against_the_sandbox(clean, tmp_path):
-    project = shutil.copytree(Path(__file__).parent / "little_project", tmp_path / "project")
+    project = shutil.copytree(PROJECT, tmp_path / "project")
     assert "5 passed" in clean("pytest", "-p", "no:cacheprovider", cwd=project)
