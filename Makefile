@@ -21,7 +21,7 @@ $(UV):
 $(VENV)/installed-$(AIRFLOW): pyproject.toml $(UV)
 	@echo "Installing Airflow $(AIRFLOW) and this provider into $(VENV)"
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
-	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
+	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
 	    --group test --group lint --group bench --group docs
 	@touch $@
 
@@ -49,7 +49,7 @@ test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minut
 	    $$sudo -E apt-get -qq install --yes --no-install-recommends chromium >/dev/null
 
 test-form: install /usr/bin/chromium  ## The connection form of a real Airflow, in Debian's Chromium
-	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group form
+	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python --group form
 	$(BIN)/pytest -m form
 
 screenshots:  ## The docs' pictures, taken anew
@@ -71,7 +71,10 @@ docs: install  ## Documentation as HTML in docs/_build
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
 
 build: install  ## Wheel and source distribution
-	$(BIN)/python -m build --installer uv
+	@rm -rf dist
+	$(UV) build --no-sources --quiet --python $(BIN)/python --out-dir dist
+	$(BIN)/python -m twine check --strict dist/*
+	@ls dist
 
 clean:  ## Remove what make made
 	rm -rf docs/_build .venv .venv-2.11 .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
