@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A development environment's own settings must not reach into ours, in either direction.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-2.11 demo bench build clean
+.PHONY: help install lint types unit test test-fleets test-distributed test-2.11 demo bench build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -22,7 +22,7 @@ $(VENV)/installed-$(AIRFLOW): pyproject.toml $(UV)
 	@echo "Installing Airflow $(AIRFLOW) and this provider into $(VENV)"
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
-	    --group test --group lint --group bench
+	    --group test --group lint --group bench $(MORE)
 	@touch $@
 
 install: $(VENV)/installed-$(AIRFLOW)  ## Make the development environment
@@ -35,7 +35,7 @@ types: install  ## Strict types
 	$(BIN)/mypy
 
 unit: install  ## Unit tests with branch coverage
-	$(BIN)/pytest -m "not integration and not fleet" --cov --cov-report=term
+	$(BIN)/pytest -m "not integration and not fleet and not distributed" --cov --cov-report=term
 
 test: lint types unit  ## Everything that a change must pass, a real Airflow included
 	$(BIN)/pytest -m integration
@@ -43,12 +43,16 @@ test: lint types unit  ## Everything that a change must pass, a real Airflow inc
 test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minutes
 	$(BIN)/pytest -m fleet -s
 
+test-distributed:  ## The same on Celery with two workers and two triggerers; needs redis-server and postgresql
+	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
+	.venv-distributed/bin/pytest -m distributed -s
+
 demo: install  ## Sandbox, private Airflow, both example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
 	@$(BIN)/python -m demo
 
 test-2.11:  ## Unit tests on the oldest Airflow that is supported, in an environment of its own
 	$(MAKE) AIRFLOW=2.11.2 VENV=.venv-2.11 install
-	.venv-2.11/bin/pytest -m "not integration and not fleet" -q
+	.venv-2.11/bin/pytest -m "not integration and not fleet and not distributed" -q
 
 bench: install  ## Speed, side by side with named peers
 	$(BIN)/python -m benchmarks.warm_token
@@ -59,4 +63,4 @@ build: install  ## Wheel and source distribution
 	$(BIN)/python -m build --installer uv
 
 clean:  ## Remove what make made
-	rm -rf .venv .venv-2.11 .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf .venv .venv-2.11 .venv-distributed .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
