@@ -181,3 +181,27 @@ def test_the_title_of_a_process_that_is_gone_is_empty():
 
     assert b"python" in _title(os.getpid())
     assert _title(2**22 + 1) == b""
+
+
+def test_a_second_triggerer_is_ready_when_two_rows_are_younger_than_both(tmp_path, monkeypatch):
+    rows: list[str] = []
+    airflow = PrivateAirflow(tmp_path, home=tmp_path, triggerers=2, celery_workers=1, query=lambda sql, params: rows)
+    monkeypatch.setattr(airflow._components, "tail", lambda role: "")
+    assert airflow.roles[:4] == ("scheduler", "triggerer", "triggerer.2", "celery-worker")
+    for second, role in enumerate(("scheduler", "triggerer", "triggerer.2")):
+        airflow._born[role] = datetime(2026, 1, 1, 10, 0, second, tzinfo=UTC)
+    rows.append("one")
+    with pytest.raises(AirflowFailed, match="triggerer is not ready in time"):
+        airflow._await("triggerer", 0)
+    airflow._await("triggerer.2", 0)
+    rows.append("two")
+    airflow._await("triggerer", 0)
+
+
+def test_a_celery_worker_is_ready_when_it_says_so(tmp_path, monkeypatch):
+    airflow = PrivateAirflow(tmp_path, home=tmp_path, celery_workers=2)
+    said = {"celery-worker": "", "celery-worker.2": "celery@celery-worker.2@localhost ready."}
+    monkeypatch.setattr(airflow._components, "tail", said.get)
+    airflow._await("celery-worker.2", 0)
+    with pytest.raises(AirflowFailed, match="celery-worker is not ready in time"):
+        airflow._await("celery-worker", 0)
