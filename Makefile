@@ -3,11 +3,13 @@ PYTHON ?= python3
 AIRFLOW ?= 3.3.2
 VENV ?= .venv
 UV := .tools/bin/uv
+# Marks of tests that start more than a process of their own.
+SLOW := integration or fleet or form or distributed
 BIN := $(VENV)/bin
 # A development environment's own settings must not reach into ours, in either direction.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-2.11 demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-form screenshots test-distributed test-versions demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -15,14 +17,14 @@ help:  ## Show this list
 
 # --target works without venv, and where the system's Python is "externally managed".
 $(UV):
-	@echo "Installing uv into .tools"
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv
+	@echo "Installing uv and nox into .tools"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv nox
 
 $(VENV)/installed-$(AIRFLOW): pyproject.toml $(UV)
 	@echo "Installing Airflow $(AIRFLOW) and this provider into $(VENV)"
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
-	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
-	    --group test --group lint --group bench --group docs
+	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
+	    --group test --group lint --group bench --group docs $(MORE)
 	@touch $@
 
 install: $(VENV)/installed-$(AIRFLOW)  ## Make the development environment
@@ -35,7 +37,7 @@ types: install  ## Strict types
 	$(BIN)/mypy
 
 unit: install  ## Unit tests with branch coverage
-	$(BIN)/pytest -m "not integration and not fleet" --cov --cov-report=term
+	$(BIN)/pytest -m "not ($(SLOW))" --cov --cov-report=term
 
 test: lint types unit  ## Everything that a change must pass, a real Airflow included
 	$(BIN)/pytest -m integration
@@ -43,12 +45,27 @@ test: lint types unit  ## Everything that a change must pass, a real Airflow inc
 test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minutes
 	$(BIN)/pytest -m fleet -s
 
+/usr/bin/chromium:
+	@echo "Installing Chromium"
+	@sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); export DEBIAN_FRONTEND=noninteractive; $$sudo apt-get -qq update && \
+	    $$sudo -E apt-get -qq install --yes --no-install-recommends chromium >/dev/null
+
+test-form: install /usr/bin/chromium  ## The connection form of a real Airflow, in Debian's Chromium
+	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python --group form
+	$(BIN)/pytest -m form
+
+screenshots:  ## The docs' pictures, taken anew
+	$(MAKE) test-form ATLAS_SCREENSHOTS=docs/images
+
 demo: install  ## Sandbox, private Airflow, both example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
 	@$(BIN)/python -m demo
 
-test-2.11:  ## Unit tests on the oldest Airflow that is supported, in an environment of its own
-	$(MAKE) AIRFLOW=2.11.2 VENV=.venv-2.11 install
-	.venv-2.11/bin/pytest -m "not integration and not fleet" -q
+test-distributed:  ## The same on Celery with two workers and two triggerers; needs redis-server and postgresql
+	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
+	.venv-distributed/bin/pytest -m distributed -s
+
+test-versions: $(UV)  ## Unit tests on each older Airflow that is supported, a real 2.11 included
+	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox
 
 bench: install  ## Speed, side by side with named peers
 	$(BIN)/python -m benchmarks.warm_token
@@ -59,7 +76,10 @@ docs: install  ## Documentation as HTML in docs/_build
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
 
 build: install  ## Wheel and source distribution
-	$(BIN)/python -m build --installer uv
+	@rm -rf dist
+	$(UV) build --no-sources --quiet --python $(BIN)/python --out-dir dist
+	$(BIN)/python -m twine check --strict dist/*
+	@ls dist
 
 clean:  ## Remove what make made
-	rm -rf docs/_build .venv .venv-2.11 .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf docs/_build .venv .venv-distributed .nox .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -47,13 +47,15 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
+#: The port is shown because 3.3.1 and 3.3.2 cannot test a connection without one (apache/airflow#73298).
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["port", "schema"],
+    "hidden-fields": ["schema"],
     "relabeling": {"login": "Client ID", "password": "Client secret", "host": "Atlas URL"},
     "placeholders": {
         "login": "mdb_sa_id_...",
         "password": "mdb_sa_sk_...",
         "host": "https://cloud.mongodb.com",
+        "port": "443",
     },
 }
 

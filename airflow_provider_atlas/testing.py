@@ -2,12 +2,13 @@
 Fixtures for people who test their own DAGs: Atlas without Atlas.
 
 Name the module in the ``conftest.py`` of your tests: ``pytest_plugins = ["airflow_provider_atlas.testing"]``. It needs
-the extra ``sandbox``: ``pip install 'airflow-provider-atlas[sandbox]'``.
+the extra ``sandbox``: ``pip install 'airflow-provider-atlas[sandbox]'``. Nothing here loads Airflow before a test asks.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from airflow_provider_atlas.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -34,3 +36,27 @@ def atlas_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
         }
         monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(connection))
         yield sandbox
+
+
+@pytest.fixture(scope="session")
+def airflow_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """
+    An empty Airflow database for all tests: ``dag.test()`` needs one, and would leave its runs in your own.
+
+    ``dag.test()`` also looks for the DAG in the DAGs folder: that is ``dags`` in pytest's root directory, unless
+    ``AIRFLOW__CORE__DAGS_FOLDER`` names another.
+    """
+    from airflow import settings
+    from airflow.utils.db import initdb
+
+    database = tmp_path_factory.mktemp("airflow") / "airflow.db"
+    folder = os.environ.get("AIRFLOW__CORE__DAGS_FOLDER", str(request.config.rootpath / "dags"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{database}")
+        patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", folder)
+        patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+        # Test modules have imported Airflow by now, and with it the settings.
+        settings.configure_vars()  # type: ignore[no-untyped-call]
+        settings.configure_orm()  # type: ignore[no-untyped-call]
+        initdb()
+        yield database

@@ -96,7 +96,9 @@ def demo(show: Show, keep: bool) -> bool:
             outcome.append(f"{len(found.leaks)} found")
         if keep:
             report(show, sandbox, airflow, runs, found)
-            print(f"Airflow stays up at {airflow.url} until Ctrl-C.", flush=True)
+            print(f"  Airflow {airflow.version}   {airflow.url}   no login; the connection is atlas_default")
+            print(f"  Local Atlas     {sandbox.url}   what it was asked, as it is asked")
+            print("\nBoth stay up until Ctrl-C.", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
         with show.step("Stop Airflow"):

@@ -2,7 +2,8 @@
 A real Airflow of one's own, because what scheduler, triggerer and workers do with a token shows nowhere else.
 
 Scheduler, triggerer, DAG processor and API server run on SQLite and LocalExecutor, in a home directory of their own and
-on a free loopback port, as separate processes that can be killed and started again.
+on a free loopback port, as separate processes that can be killed and started again. With another database and a broker
+in its environment it can have Celery workers and several triggerers as well.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from demo.components import AirflowFailed, Components
 from demo.runs import DagRunResult
@@ -31,11 +35,17 @@ from demo.settings import environment as settings
 from demo.slots import SlotSampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["AirflowFailed", "DagRunResult", "PrivateAirflow"]
 
+Query = Callable[[str, Sequence[Any]], list[Any]]
+
 JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
+
+
+class _DatabaseBusy(AirflowFailed):
+    """SQLite lets one process write at a time; what the API server rolled back then may be asked again."""
 
 
 class PrivateAirflow:
@@ -49,6 +59,9 @@ class PrivateAirflow:
     :param connections_in: the metadata database, or the environment of every component
     :param python: the interpreter of the environment in which Airflow is installed
     :param home: a directory to use as AIRFLOW_HOME and to leave behind; by default a temporary one
+    :param query: asks the metadata database, where `environment` names another than SQLite; see :meth:`query`
+    :param triggerers: how many
+    :param celery_workers: how many, where `environment` names the CeleryExecutor and its broker
 
     `url` is where its user interface and API are, `starting` what :meth:`start` waits for at the moment.
     """
@@ -63,10 +76,13 @@ class PrivateAirflow:
         connections_in: Literal["database", "environment"] = "database",
         python: str | Path = sys.executable,
         home: str | Path | None = None,
+        query: Query | None = None,
+        triggerers: int = 1,
+        celery_workers: int = 0,
     ) -> None:
         python = Path(python)
         self.version = _version(python)
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         self.home = Path(home).resolve() if home else Path(tempfile.mkdtemp(prefix="airflow-"))
         self.starting = ""
@@ -83,7 +99,9 @@ class PrivateAirflow:
         )
         if connections_in == "environment":
             variables |= {f"AIRFLOW_CONN_{name.upper()}": json.dumps(c) for name, c in (connections or {}).items()}
-        self._components = Components(python, self.home, variables | dict(environment or {}))
+        self._query = query or self._query_sqlite
+        self._triggerers, self._celery_workers = triggerers, celery_workers
+        self._components = Components([python, "-m", "airflow"], self.home, variables | dict(environment or {}))
         self._born: dict[str, datetime] = {}
         self._slots = SlotSampler(self.query)
 
@@ -104,8 +122,11 @@ class PrivateAirflow:
 
     @property
     def roles(self) -> tuple[str, ...]:
+        """Names of the components; the second of a kind is called `triggerer.2`."""
+        triggerers = [_nth("triggerer", number) for number in range(1, self._triggerers + 1)]
+        workers = [_nth("celery-worker", number) for number in range(1, self._celery_workers + 1)]
         # Airflow 2 refuses a DAG processor of its own on SQLite: there it lives in the scheduler.
-        return ("scheduler", "triggerer", "api-server", *(["dag-processor"] if self._three else []))
+        return ("scheduler", *triggerers, *workers, "api-server", *(["dag-processor"] if self._three else []))
 
     def start(self, timeout: float = 120) -> None:
         """
@@ -164,18 +185,25 @@ class PrivateAirflow:
             "scheduler": ("scheduler", "--skip-serve-logs"),
             "triggerer": ("triggerer", "--skip-serve-logs"),
             "dag-processor": ("dag-processor",),
+            "celery-worker": ("celery", "worker", "--skip-serve-logs", "--celery-hostname", f"{role}@localhost"),
             "api-server": ("api-server", "--host", host, "--port", port)
             if self._three
             else ("webserver", "--hostname", host, "--port", port, "--workers", "1"),
         }
         self._born[role] = datetime.now(UTC)
-        self._components.start(role, *commands[role])
+        self._components.start(role, *commands[_kind(role)])
 
     def _await(self, role: str, deadline: float) -> None:
         def works() -> bool:
-            # The row of a predecessor that was killed looks alive for half a minute.
+            # The row of a predecessor that was killed looks alive for half a minute, and rows name no process: there
+            # must be one for each of the kind that was started since.
+            born, kind = self._born[role], _kind(role)
             sql = "SELECT 1 FROM job WHERE job_type = ? AND state = 'running' AND start_date >= ?"
-            return bool(self.query(sql, (JOBS[role], f"{self._born[role]:%Y-%m-%d %H:%M:%S.%f}")))
+            rows = self.query(sql, (JOBS[kind], f"{born:%Y-%m-%d %H:%M:%S.%f}"))
+            return len(rows) >= sum(_kind(other) == kind and when >= born for other, when in self._born.items())
+
+        def consumes() -> bool:
+            return f"{role}@localhost ready." in self._components.tail(role)
 
         def answers() -> bool:
             try:
@@ -184,7 +212,8 @@ class PrivateAirflow:
                 return False
             return True
 
-        self._until(works if role in JOBS else answers, deadline, f"{role} is not ready", role)
+        ready = {"api-server": answers, "celery-worker": consumes}.get(_kind(role), works)
+        self._until(ready, deadline, f"{role} is not ready", role)
 
     def _import_connections(self, deadline: float) -> None:
         path = self.home / "connections.json"
@@ -228,7 +257,7 @@ class PrivateAirflow:
                 raise AirflowFailed(f"{file} cannot be imported:\n{trace}")
             return bool(self.query("SELECT 1 FROM serialized_dag WHERE dag_id = ?", (dag_id,)))
 
-        parser = self.roles[-1] if self._three else "scheduler"
+        parser = "dag-processor" if self._three else "scheduler"
         self._until(parsed, time.monotonic() + timeout, f"{dag_id} was not parsed", parser)
         self._api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
@@ -250,7 +279,7 @@ class PrivateAirflow:
         except AirflowFailed as err:
             raise AirflowFailed(f"{err}\n{self._tasks(key)}") from None
         run = finished[0]
-        start, end = (datetime.fromisoformat(run[name]).replace(tzinfo=UTC) for name in ("start_date", "end_date"))
+        start, end = (datetime.fromisoformat(str(run[name])).replace(tzinfo=UTC) for name in ("start_date", "end_date"))
         return DagRunResult(dag_id, run_id, run["state"], self._tasks(key), start, end)
 
     def _tasks(self, key: tuple[str, str]) -> dict[tuple[str, int], str | None]:
@@ -274,7 +303,10 @@ class PrivateAirflow:
         return self.home / "airflow.db"
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> list[Any]:
-        """Rows of the metadata database, which is opened read-only; they answer to column names."""
+        """Rows of the metadata database, which is opened read-only; they answer to column names. Times are in UTC."""
+        return self._query(sql, params)
+
+    def _query_sqlite(self, sql: str, params: Sequence[Any]) -> list[Any]:
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)) as connection:
             connection.row_factory = sqlite3.Row
             return connection.execute(sql, params).fetchall()
@@ -295,6 +327,7 @@ class PrivateAirflow:
     def _api(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         return self._http(method, f"/api/{'v2' if self._three else 'v1'}{path}", body)
 
+    @retry(retry=retry_if_exception_type(_DatabaseBusy), wait=wait_fixed(1), stop=stop_after_delay(60), reraise=True)
     def _http(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         request = urllib.request.Request(  # noqa: S310
             self.url + path,
@@ -308,7 +341,9 @@ class PrivateAirflow:
             with opener.open(request, timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as err:
-            raise AirflowFailed(f"{method} {path}: {err.code} {err.read().decode(errors='replace')}") from None
+            said = err.read().decode(errors="replace")
+            kind = _DatabaseBusy if err.code == 500 and "Database error" in said else AirflowFailed
+            raise kind(f"{method} {path}: {err.code} {said}") from None
 
 
 def _version(python: Path) -> str:
@@ -316,7 +351,16 @@ def _version(python: Path) -> str:
     return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _free_port() -> int:
+def _nth(kind: str, number: int) -> str:
+    return kind if number == 1 else f"{kind}.{number}"
+
+
+def _kind(role: str) -> str:
+    return role.partition(".")[0]
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port

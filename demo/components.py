@@ -1,17 +1,17 @@
-"""The processes of one Airflow: each component the leader of a session of its own, with a file for its output."""
+"""The processes of an Airflow or of its services, each the leader of a session of its own, with a file for output."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 class AirflowFailed(RuntimeError):
@@ -20,25 +20,25 @@ class AirflowFailed(RuntimeError):
 
 class Components:
     """
-    Starts and ends `airflow` commands, and lets none outlive this process.
+    Starts and ends commands, and lets none outlive this process.
 
-    :param python: the interpreter of the environment in which Airflow is installed
+    :param program: what each command begins with
     :param home: working directory; the outputs go to its `output`
     :param environment: the environment variables of every command
     """
 
-    def __init__(self, python: Path, home: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, program: Sequence[str | Path], home: Path, environment: Mapping[str, str]) -> None:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self._python, self._home, self._environment = python, home, environment
+        self._program, self._home, self._environment = program, home, environment
         self._output = home / "output"
         self._guard: subprocess.Popen[bytes] | None = None
 
     def start(self, name: str, *arguments: str) -> None:
-        """Start `airflow` with these arguments and call the process by this name."""
+        """Start the program with these arguments and call the process by this name."""
         self._output.mkdir(parents=True, exist_ok=True)
         with (self._output / f"{name}.log").open("ab") as output:
             self.running[name] = subprocess.Popen(
-                [self._python, "-m", "airflow", *arguments],
+                [*self._program, *arguments],
                 cwd=self._home,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -1,13 +1,11 @@
-"""What Airflow and pip will do with the package: entry point, schema, form, DAG files, wheel."""
+"""What Airflow will do with the package: entry point, schema, form, DAG files."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import re
-import subprocess
 import sys
-import zipfile
 from importlib.metadata import distribution, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -102,16 +100,3 @@ def test_the_dag_in_the_readme_is_one(mocker):
     assert set(tasks) == {"generate", "work", "revoke"}
     assert (tasks["generate"].is_setup, tasks["revoke"].is_teardown) == (True, True)
     assert tasks["revoke"].upstream_task_ids == {"generate", "work"}
-
-
-def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--installer", "uv", "--outdir", tmp_path, ROOT],
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"airflow_provider_atlas"}
-    assert "airflow_provider_atlas/py.typed" in names
-    assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -84,15 +84,22 @@ def _extra(conn: Connection) -> Mapping[str, Any]:
 
 
 def _base_url(conn: Connection) -> str:
-    """Host with port: Airflow's URI form ``mongodbatlas://http://id:secret@127.0.0.1:8080`` keeps them apart."""
+    """
+    Host with port: Airflow's URI form ``mongodbatlas://http://id:secret@127.0.0.1:8080`` keeps them apart, and its form
+    has a field for each, of which people may well fill in both.
+    """
     if conn.schema:
         raise InvalidConnection("The Atlas URL holds more than scheme and host")
     host = (conn.host or "").strip().rstrip("/")
     if not host or not conn.port:
         return host
-    scheme, _, name = host.rpartition("://")
-    name = f"[{name}]" if ":" in name and not name.startswith("[") else name
-    return f"{scheme}://{name}:{conn.port}" if scheme else f"{name}:{conn.port}"
+    scheme, separator, name = host.rpartition("://")
+    if name.count(":") > 1 and not name.startswith("["):
+        name = f"[{name}]"
+    port = name.rpartition("]")[2].partition(":")[2]
+    if port not in ("", str(conn.port)):
+        raise InvalidConnection("The Atlas URL and the field Port name different ports")
+    return f"{scheme}{separator}{name}" + ("" if port else f":{conn.port}")
 
 
 def _seconds(name: str, value: object) -> float:

@@ -7,10 +7,13 @@ import os
 import sqlite3
 import sys
 import tempfile
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tenacity import wait_none
 
 from demo.airflow import AirflowFailed, PrivateAirflow
 
@@ -129,6 +132,32 @@ def test_connections_can_come_from_the_environment_instead(script, where, expect
     assert not airflow.home.exists()
 
 
+@pytest.mark.parametrize(("said", "asked"), [("Database error", 2), ("Something else", 1)])
+def test_a_request_that_met_a_locked_database_is_made_again(airflow, monkeypatch, said, asked):
+    answers = [(500, f'{{"reason": "{said}"}}'), (200, "{}")]
+    seen = []
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body = answers[len(seen)]
+            seen.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setattr(PrivateAirflow._http.retry, "wait", wait_none())
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        airflow.url = f"http://127.0.0.1:{server.server_port}"
+        with contextlib.nullcontext() if asked == 2 else pytest.raises(AirflowFailed, match=said):
+            assert airflow._http("GET", "/x") == {}
+        server.shutdown()
+    assert len(seen) == asked
+
+
 def test_a_component_is_ready_when_its_own_job_runs_and_not_its_predecessor_s(airflow, monkeypatch):
     monkeypatch.setattr(airflow._components, "tail", lambda role: "")
     airflow._born["triggerer"] = datetime(2026, 1, 1, 10, 0, 1, tzinfo=UTC)
@@ -152,3 +181,27 @@ def test_the_title_of_a_process_that_is_gone_is_empty():
 
     assert b"python" in _title(os.getpid())
     assert _title(2**22 + 1) == b""
+
+
+def test_a_second_triggerer_is_ready_when_two_rows_are_younger_than_both(tmp_path, monkeypatch):
+    rows: list[str] = []
+    airflow = PrivateAirflow(tmp_path, home=tmp_path, triggerers=2, celery_workers=1, query=lambda sql, params: rows)
+    monkeypatch.setattr(airflow._components, "tail", lambda role: "")
+    assert airflow.roles[:4] == ("scheduler", "triggerer", "triggerer.2", "celery-worker")
+    for second, role in enumerate(("scheduler", "triggerer", "triggerer.2")):
+        airflow._born[role] = datetime(2026, 1, 1, 10, 0, second, tzinfo=UTC)
+    rows.append("one")
+    with pytest.raises(AirflowFailed, match="triggerer is not ready in time"):
+        airflow._await("triggerer", 0)
+    airflow._await("triggerer.2", 0)
+    rows.append("two")
+    airflow._await("triggerer", 0)
+
+
+def test_a_celery_worker_is_ready_when_it_says_so(tmp_path, monkeypatch):
+    airflow = PrivateAirflow(tmp_path, home=tmp_path, celery_workers=2)
+    said = {"celery-worker": "", "celery-worker.2": "celery@celery-worker.2@localhost ready."}
+    monkeypatch.setattr(airflow._components, "tail", said.get)
+    airflow._await("celery-worker.2", 0)
+    with pytest.raises(AirflowFailed, match="celery-worker is not ready in time"):
+        airflow._await("celery-worker", 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -29,7 +28,7 @@ def components(tmp_path):
     (package / "__main__.py").write_text(SCRIPT)
     home = tmp_path / "home"
     home.mkdir()
-    made = Components(Path(sys.executable), home, {**os.environ, "PYTHONPATH": str(package.parent)})
+    made = Components([sys.executable, "-m", "airflow"], home, {**os.environ, "PYTHONPATH": str(package.parent)})
     yield made
     made.stop()
 

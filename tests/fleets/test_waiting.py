@@ -6,8 +6,10 @@ What they cost in worker slots is measured by ``benchmarks.waiting``, beside pee
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -100,11 +102,11 @@ def test_a_killed_triggerer_loses_no_task(airflow, sandboxes):
     assert run.duration <= 60 + 60 + 60  # the start, the limit's minute, and half a minute until the dead one is missed
 
 
-def test_a_deferred_task_that_is_cleared_starts_anew_and_one_marked_failed_ends_and_frees_its_place(airflow, sandboxes):
-    run_id = airflow.trigger("wait_deferred", {"size": 3, "conn": "atlas_ended"})
+def test_a_deferred_task_that_is_cleared_starts_anew_and_one_marked_failed_or_timed_out_ends(airflow, sandboxes):
+    run_id = airflow.trigger("wait_deferred", {"size": 4, "conn": "atlas_ended"})
     sql = "SELECT map_index FROM task_instance WHERE run_id = ? AND state = 'deferred' ORDER BY map_index"
     deadline = time.monotonic() + 60
-    while len(rows := airflow.query(sql, (run_id,))) < 2:
+    while len(rows := airflow.query(sql, (run_id,))) < 3:
         assert time.monotonic() < deadline, "nothing was deferred"
         time.sleep(0.2)
     trigger = "SELECT trigger_id FROM task_instance WHERE run_id = ? AND state = 'deferred' AND map_index = ?"
@@ -115,11 +117,16 @@ def test_a_deferred_task_that_is_cleared_starts_anew_and_one_marked_failed_ends_
     while (now := airflow.query(trigger, cleared)) == [] or now[0]["trigger_id"] == before:
         assert time.monotonic() < deadline + 60, "the cleared task did not defer again"
         time.sleep(0.2)
+    late = rows.pop()["map_index"]
+    with closing(sqlite3.connect(airflow.database, timeout=30)) as database, database:
+        now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
+        sql = "UPDATE task_instance SET trigger_timeout = ? WHERE run_id = ? AND map_index = ?"
+        database.execute(sql, (now, run_id, late))
     for row in rows:
         path = f"/dags/wait_deferred/dagRuns/{run_id}/taskInstances/call/{row['map_index']}"
         airflow._api("PATCH", path, {"new_state": "failed"})
     run = airflow.wait("wait_deferred", run_id, timeout=60)
-    assert states(run) == {"success": 1, "failed": 2}
+    assert states(run) == {"success": 1, "failed": 3}
     assert sandboxes["atlas_ended"].counters.issued == 1
     deadline = time.monotonic() + 60
     while airflow.query("SELECT id FROM trigger"):

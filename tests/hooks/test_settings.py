@@ -91,6 +91,21 @@ def test_a_port_of_its_own_belongs_to_the_host(host):
 
 
 @pytest.mark.parametrize(
+    "host", ["https://atlas.example:8443", "atlas.example:8443/", "[::1]:8443", "http://[::1]:8443"]
+)
+def test_a_port_may_be_given_twice_but_only_the_same(host):
+    expected = Settings.from_connection(connection(host)).account.base_url
+    assert Settings.from_connection(connection(host, port=8443)).account.base_url == expected
+    with pytest.raises(InvalidConnection, match="different ports"):
+        Settings.from_connection(connection(host, port=443))
+
+
+@pytest.mark.parametrize("port", [443, 0])
+def test_a_port_without_a_host_is_atlas_s(port):
+    assert Settings.from_connection(connection(port=port)).account.base_url == "https://cloud.mongodb.com"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         f"mongodbatlas://{CLIENT_ID}:secret@cloud.mongodbgov.com",

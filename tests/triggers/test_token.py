@@ -193,6 +193,24 @@ def test_the_event_loop_is_free_while_atlas_is_asked(atlas_sandbox):
     assert max(gaps) < 0.2
 
 
+def test_many_that_wake_in_one_moment_read_the_connection_one_after_another(atlas_sandbox, mocker):
+    read, reading, most = module.get_async_connection, 0, 0
+
+    async def watched(conn_id):
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        await asyncio.sleep(0)
+        connection = await read(conn_id)
+        reading -= 1
+        return connection
+
+    mocker.patch.object(module, "get_async_connection", watched)
+    atlas_sandbox.rate_limit = 100
+    assert {event["status"] for event in event_of(*(trigger() for _ in range(20)))} == {"success"}
+    assert most == 1
+
+
 def test_no_token_is_registered_with_the_masker_of_a_triggerer(atlas_sandbox, mocker):
     masked = mocker.patch("airflow_provider_atlas.hooks.service_account.mask_secret")
     event_of(trigger())

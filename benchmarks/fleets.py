@@ -1,0 +1,132 @@
+"""Fleets of mapped tasks that each call the Administration API: this provider in each scope beside what else is used.
+
+Run ``python -m benchmarks.fleets [SIZE ...]`` (20, 60 and 120 tasks by default, some half an hour). One real Airflow
+runs the fleets one after another, each against a sandbox of its own that answers 10 token requests in 6 s, a tenth of
+Atlas's minute, and keeps 100 active tokens. ``docs/measured`` gets the figures as JSON, as a table and as a plot.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from airflow_provider_atlas.sandbox import Sandbox
+from demo import leaks
+from demo.airflow import PrivateAirflow
+
+SIZES = (20, 60, 120)
+#: DAG, and what it is called in table and plot.
+FLEETS = {
+    "empty": "empty tasks",
+    "deployment": "this provider, deployment scope",
+    "dag_run": "this provider, DAG-run scope",
+    "task_scope": "this provider, task scope",
+    "deferred": "this provider, task scope, deferred",
+    "tenacity": "requests and tenacity",
+    "authlib": "authlib, task retries",
+    "requests_oauthlib": "requests-oauthlib, task retries",
+    "http_operator": "HTTP operator, task retries",
+}
+LIMIT, WINDOW, CAP = 10, 6.0, 100
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "docs" / "measured"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One fleet: counts, seconds, and slot-seconds, which are running task instances times seconds."""
+
+    fleet: str
+    size: int
+    succeeded: int
+    token_requests: int
+    refused_429: int
+    failed_tries: int
+    slot_seconds: int
+    wall_seconds: int
+    active_tokens_left: int
+    plain_text_tokens: int
+
+
+def connection(fleet: str, sandbox: Sandbox) -> tuple[str, dict[str, str]]:
+    """Id and fields of the connection of a fleet."""
+    kind = "http" if fleet == "http_operator" else "mongodbatlas"
+    account = {"login": sandbox.client_id, "password": sandbox.client_secret, "host": sandbox.url}
+    return f"{kind}_{fleet}", {"conn_type": kind, **account}
+
+
+def measure(airflow: PrivateAirflow, sandbox: Sandbox, fleet: str, conn: str, size: int, timeout: float) -> Measured:
+    """Run a fleet's DAG to its end and count what it cost; the sandbox is the fleet's own."""
+    run = airflow.run_dag(fleet, {"size": size, "conn": conn}, timeout=timeout)
+    sql = "SELECT sum(CASE WHEN state = 'success' THEN try_number - 1 ELSE try_number END) AS n FROM task_instance"
+    tries = airflow.query(f"{sql} WHERE run_id = ? AND dag_id = ? AND task_id = 'call'", (run.run_id, fleet))
+    known = {token: leaks.forms(token) for token in sandbox.issued}
+    counters = sandbox.counters
+    return Measured(
+        fleet=fleet,
+        size=size,
+        succeeded=[state for (task, _), state in run.tasks.items() if task == "call"].count("success"),
+        token_requests=counters.token_requests,
+        refused_429=counters.rate_limited,
+        failed_tries=tries[0]["n"],
+        slot_seconds=round(airflow.slot_seconds(fleet, run.run_id)),
+        wall_seconds=round(run.duration),
+        active_tokens_left=counters.active,
+        plain_text_tokens=len({leak.what for leak in leaks.search(known, airflow).leaks if "." in leak.place}),
+    )
+
+
+def table(rows: list[Measured], names: dict[str, str]) -> str:
+    """A Markdown table."""
+    columns = [field.name for field in fields(Measured)]
+    lines = [[column.replace("_", " ") for column in columns], ["---"] * len(columns)]
+    lines += [[names[row.fleet], *(str(value) for value in list(asdict(row).values())[1:])] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def plot(rows: list[Measured], path: Path) -> None:
+    """How cost grows as the fleet grows: token requests, slot-seconds and wall time."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 3, figsize=(13, 4.5), layout="constrained")
+    for fleet, name in FLEETS.items():
+        mine = [row for row in rows if row.fleet == fleet]
+        for axis, value in zip(axes, ("token_requests", "slot_seconds", "wall_seconds"), strict=True):
+            style = "-o" if name.startswith("this") else ":" if fleet == "empty" else "--s"
+            axis.plot([row.size for row in mine], [getattr(row, value) for row in mine], style, label=name, ms=4)
+            axis.set(title=value.replace("_", " "), xlabel="mapped tasks")
+    axes[0].set_yscale("symlog")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main(sizes: tuple[int, ...]) -> int:
+    rows: list[Measured] = []
+    boxes = {
+        (fleet, size): Sandbox(rate_limit=LIMIT, window=WINDOW, token_cap=CAP) for size in sizes for fleet in FLEETS
+    }
+    try:
+        made = {key: connection(key[0], box.start()) for key, box in boxes.items()}
+        connections = {f"{name}_{size}": fields for (_, size), (name, fields) in made.items()}
+        with PrivateAirflow(HERE / "dags", connections=connections, slots=16) as airflow:
+            for (fleet, size), box in boxes.items():
+                rows.append(measure(airflow, box, fleet, f"{made[fleet, size][0]}_{size}", size, timeout=900))
+                print(rows[-1], flush=True)
+    finally:
+        for box in boxes.values():
+            box.stop()
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "fleets.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    (RESULTS / "fleets.md").write_text(table(rows, FLEETS))
+    plot(rows, RESULTS / "fleets.svg")
+    at_most = {row.fleet: row for row in rows if row.size == max(sizes)}
+    peer = min(row.token_requests for fleet, row in at_most.items() if not FLEETS[fleet].startswith(("this", "empty")))
+    ratio = peer / max(at_most["deployment"].token_requests, 1)
+    print(table(rows, FLEETS) + f"\ntoken requests, best peer / deployment scope: {ratio:.0f}")
+    return 0 if ratio >= 30 or max(sizes) < 120 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(tuple(map(int, sys.argv[1:])) or SIZES))

@@ -1,0 +1,59 @@
+"""Airflow with two Celery workers of 8 slots each and two triggerers, on Redis and PostgreSQL, against a sandbox."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_atlas.sandbox import Sandbox
+from demo.airflow import PrivateAirflow
+from tests.distributed.services import Services
+from tests.fleets.conftest import ROOT, connection
+
+TRIGGERS = 3
+"""As many triggers each triggerer takes: more than that can only be served by both."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.distributed)
+
+
+@pytest.fixture(scope="session")
+def services():
+    with Services() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    with Sandbox(rate_limit=10, window=6.0, token_cap=100) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def slow_sandbox():
+    with Sandbox(rate_limit=TRIGGERS + 2, window=30.0) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def airflow(services, sandbox, slow_sandbox, tmp_path_factory):
+    dags = tmp_path_factory.mktemp("dags")
+    for folder in (ROOT / "example_dags", ROOT / "tests" / "fleets" / "dags"):
+        shutil.copytree(folder, dags, dirs_exist_ok=True)
+    accounts = {"atlas_default": sandbox, "atlas_slow": slow_sandbox}
+    with PrivateAirflow(
+        dags,
+        connections={name: connection(box.url, box.client_id, box.client_secret) for name, box in accounts.items()},
+        environment=services.environment
+        | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "8", "AIRFLOW__TRIGGERER__CAPACITY": str(TRIGGERS)},
+        slots=16,
+        query=services.query,
+        triggerers=2,
+        celery_workers=2,
+    ) as running:
+        yield running

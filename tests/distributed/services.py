@@ -1,0 +1,119 @@
+"""Redis and PostgreSQL from Debian's packages: on free loopback ports, their random password in no arguments."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+from demo.airflow import AirflowFailed, free_port
+from demo.components import Components
+
+USER = "postgres"
+"""PostgreSQL refuses to run as root; Debian's package makes this user for it."""
+
+
+class Services:
+    """
+    A context manager around both, which leaves neither a process nor a file behind.
+
+    `environment` is what makes an Airflow use them, `password` the secret in it.
+    """
+
+    def __init__(self) -> None:
+        self.password = secrets.token_hex(24)
+        self._home = Path(tempfile.mkdtemp(prefix="services-"))
+        self._redis, self._postgres = free_port(), free_port()
+        self._components = Components((), self._home, {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"})
+        login = f"airflow:{self.password}@127.0.0.1:{self._postgres}/postgres"
+        self.environment = {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CELERY__BROKER_URL": f"redis://:{self.password}@127.0.0.1:{self._redis}/0",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{login}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{login}",
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            self._start_redis()
+            self._start_postgres()
+            self._connection = self._connect()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # An open connection would keep PostgreSQL from ending.
+        if hasattr(self, "_connection"):
+            self._connection.close()
+        self._components.stop()
+        shutil.rmtree(self._home)
+
+    def query(self, sql, params=()):
+        """Rows of the database, which answer to positions and to column names as SQLite's do, `?` included."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql.replace("?", "%s"), tuple(params) or None)
+            return cursor.fetchall()
+
+    def _start_redis(self) -> None:
+        config = self._private(
+            "redis.conf", f"requirepass {self.password}\nbind 127.0.0.1\nport {self._redis}\nsave ''\n"
+        )
+        self._components.start("redis", "redis-server", str(config))
+
+    def _start_postgres(self) -> None:
+        programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        data = self._home / "postgres"
+        data.mkdir()
+        password = self._private("password", self.password)
+        become: tuple[str, ...] = ()
+        if os.geteuid() == 0:
+            self._home.chmod(0o711)
+            for path in (data, password):
+                shutil.chown(path, USER, USER)
+            become = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
+        initdb = ("initdb", "--username=airflow", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync")
+        self._components.start("initdb", *become, str(programs / initdb[0]), *initdb[1:], str(data))
+        self._components.finish("initdb", 60)
+        password.unlink()
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self._postgres,
+            "unix_socket_directories": "",
+            "timezone": "UTC",
+            "max_connections": 200,
+            "fsync": "off",  # nobody wants the data after a crash
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        self._components.start("postgres", *become, str(programs / "postgres"), "-D", str(data), *options)
+
+    def _private(self, name: str, text: str) -> Path:
+        path = self._home / name
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(text)
+        return path
+
+    def _connect(self):
+        import psycopg2
+        import redis
+        from psycopg2.extras import DictCursor
+
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(psycopg2.OperationalError, redis.ConnectionError):
+                redis.Redis(port=self._redis, password=self.password).ping()
+                connection = psycopg2.connect(
+                    self.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", ""),
+                    cursor_factory=DictCursor,
+                )
+                connection.set_session(readonly=True, autocommit=True)
+                return connection
+            if time.monotonic() > deadline:
+                raise AirflowFailed("\n".join(self._components.tail(name) for name in ("redis", "postgres")))
+            time.sleep(0.1)
