@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import sys
+from itertools import groupby
 
 import airflow
 import pytest
@@ -19,6 +20,8 @@ from tests.docs.pages import DOCS, PAGES, ROOT, blocks, is_dag, name
 
 #: Its files are a project of their own, which another test puts together and runs.
 PROJECT = DOCS / "how-to" / "test-your-dags.md"
+SEPARATORS = "();&|\n"
+BUILTINS = (".", "cd", "export", "umask")
 every_page = pytest.mark.parametrize("page", PAGES, ids=name)
 
 
@@ -48,8 +51,18 @@ def test_every_relative_link_leads_to_a_file(page):
 
 @every_page
 def test_every_command_exists(page):
-    lines = [line for block in blocks(page, "console") for line in block.parsed.replace("\\\n", "").splitlines()]
-    assert [line for line in lines if not exists(shlex.split(line, comments=True))] == []
+    found = [command for block in blocks(page, "console") for command in commands(block.parsed)]
+    assert [command for command in found if not exists(command)] == []
+
+
+def commands(text):
+    """The words of each command in a piece of shell."""
+    text = re.sub(r"(^|\s)#.*", "", text.replace("\\\n", ""), flags=re.MULTILINE)
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=SEPARATORS)
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t", True, ""
+    return [
+        list(words) for separator, words in groupby(lexer, lambda word: set(word) <= {*SEPARATORS}) if not separator
+    ]
 
 
 def exists(words):
@@ -59,28 +72,35 @@ def exists(words):
             return exists(rest)
         case ["make", *arguments]:
             return all(argument in targets for argument in arguments if "=" not in argument)
-        case ["python", "-m", module, *_]:
+        case ["python" | "python3", "-m", module, *_]:
             return importlib.util.find_spec(module) is not None
         case ["airflow", *names]:
             return airflow_knows(core_commands, names)
         case ["pip", action, *_]:
             return action == "install"
         case [command, *_]:
-            return command in ("export", "cd") or bool(shutil.which(command) or (ROOT / command).exists())
+            return command in BUILTINS or bool(shutil.which(command) or (ROOT / command).exists())
     return True
 
 
-def airflow_knows(commands, names):
-    found = {command.name: command for command in commands}.get(names[0] if names else None)
+def airflow_knows(known, names):
+    found = {command.name: command for command in known}.get(names[0] if names else None)
     return airflow_knows(found.subcommands, names[1:]) if isinstance(found, GroupCommand) else found is not None
 
 
 @pytest.mark.parametrize(
     "command",
-    ["make nonsense", "airflow nonsense", "airflow connections nonsense", "python -m nonsense", "no_such_command"],
+    [
+        "make nonsense",
+        "(umask 077; airflow nonsense)",
+        "cd x  # there\nairflow nonsense",
+        "airflow connections nonsense",
+        "python -m nonsense",
+        "no_such_command",
+    ],
 )
 def test_a_command_that_does_not_exist_is_noticed(command):
-    assert not exists(shlex.split(command))
+    assert not all(exists(words) for words in commands(command))
 
 
 def test_the_table_of_limits_has_every_error_and_in_bold_those_that_end_a_task():
