@@ -67,10 +67,9 @@ test-distributed:  ## The same on Celery with two workers and two triggerers; ne
 test-versions: $(UV)  ## Unit tests on each older Airflow that is supported, a real 2.11 included
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox
 
-bench: install  ## Speed, side by side with named peers
-	$(BIN)/python -m benchmarks.warm_token
-	$(BIN)/python -m benchmarks.session
-	$(BIN)/python -m benchmarks.waiting
+bench: install  ## Speed and cost, side by side with named peers; an hour and a half
+	@for name in warm_token session parsing loop waiting triggers claim_races fleets; do \
+	    echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit; done
 
 docs: install  ## Documentation as HTML in docs/_build
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
