@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import contextlib
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 

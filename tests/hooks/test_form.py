@@ -1,0 +1,72 @@
+"""The form as the Airflow at hand will show it: read through that Airflow's own code, each major version in its way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import airflow
+import pytest
+
+from airflow_provider_atlas.get_provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
+
+#: Of Airflow 2: the form's class and what its script is told about labels.
+AIRFLOW_2 = """
+from airflow.providers_manager import ProvidersManager
+from airflow.www.forms import create_connection_form_class
+form, behaviour = create_connection_form_class(), ProvidersManager().field_behaviours["mongodbatlas"]
+shown = {
+    name: {"hidden": name in behaviour["hidden_fields"]}
+    | {"title": behaviour["relabeling"].get(name), "placeholder": behaviour["placeholders"].get(name)}
+    for name in ("host", "login", "password", "port", "schema")
+}
+prefix = "extra__mongodbatlas__"
+fields = {name.removeprefix(prefix): getattr(form, name) for name in dir(form) if name.startswith(prefix)}
+further = {
+    name: [field.args[0], field.kwargs["description"]]
+    + [validator.values for validator in field.kwargs["validators"] if hasattr(validator, "values")]
+    for name, field in fields.items()
+}
+"""
+#: Of Airflow 3: what its API tells the browser. It leaves mocks among the modules of its process.
+AIRFLOW_3 = """
+from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+(hook,) = [hook for hook in HookMetaService.hook_meta_data() if hook.connection_type == "mongodbatlas"]
+standard = hook.standard_fields.model_dump()
+standard["schema"] = standard.pop("url_schema")
+shown = {name: standard[name] for name in ("host", "login", "password", "port", "schema")}
+further = {
+    name: [field["schema"]["title"], field["description"]]
+    + [values for key, values in field["schema"].items() if key == "enum"]
+    for name, field in hook.extra_fields.items()
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def form():
+    if airflow.__version__.startswith("3.0."):
+        pytest.importorskip("flask_appbuilder", reason="3.0 shows no provider's form without the provider fab")
+    script = (AIRFLOW_2 if airflow.__version__.startswith("2.") else AIRFLOW_3) + (
+        "\nimport json\nprint(json.dumps({'shown': shown, 'further': further}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_standard_fields_are_labelled_and_the_schema_alone_is_hidden(form):
+    assert {name for name, field in form["shown"].items() if field["hidden"]} == {"schema"}
+    for what, names in (("title", "relabeling"), ("placeholder", "placeholders")):
+        assert {name: field[what] for name, field in form["shown"].items() if field[what]} == UI_FIELD_BEHAVIOUR[names]
+
+
+def test_every_further_field_has_its_label_its_explanation_and_its_choices(form):
+    assert form["further"] == {
+        name: [
+            field["label"],
+            field["description"],
+            *([field["schema"]["enum"]] if "enum" in field["schema"] else []),
+        ]
+        for name, field in CONNECTION_FIELDS.items()
+    }
