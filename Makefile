@@ -45,7 +45,7 @@ test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minut
 
 test-distributed:  ## The same on Celery with two workers and two triggerers; needs redis-server and postgresql
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
-	.venv-distributed/bin/pytest -m distributed -s
+	.venv-distributed/bin/pytest -m distributed -s tests/distributed
 
 demo: install  ## Sandbox, private Airflow, both example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
 	@$(BIN)/python -m demo
