@@ -62,7 +62,7 @@ demo: install  ## Sandbox, private Airflow, both example DAGs; KEEP=1 leaves Air
 
 test-distributed:  ## The same on Celery with two workers and two triggerers; needs redis-server and postgresql
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
-	.venv-distributed/bin/pytest -m distributed -s
+	.venv-distributed/bin/pytest -m distributed -s tests/distributed
 
 test-versions: $(UV)  ## Unit tests on each older Airflow that is supported, a real 2.11 included
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox

@@ -128,7 +128,7 @@ class PrivateAirflow:
         # Airflow 2 refuses a DAG processor of its own on SQLite: there it lives in the scheduler.
         return ("scheduler", *triggerers, *workers, "api-server", *(["dag-processor"] if self._three else []))
 
-    def start(self, timeout: float = 120) -> None:
+    def start(self, timeout: float = 240) -> None:
         """
         Migrate the database, start every component and wait until each is ready.
 
