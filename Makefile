@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A development environment's own settings must not reach into ours, in either direction.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-2.11 demo bench build clean
+.PHONY: help install lint types unit test test-fleets test-2.11 test-lowest fuzz demo bench build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -55,8 +55,19 @@ bench: install  ## Speed, side by side with named peers
 	$(BIN)/python -m benchmarks.session
 	$(BIN)/python -m benchmarks.waiting
 
+fuzz: install  ## Ten thousand examples of everything that is parsed, then atheris; minutes
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group fuzz
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/fuzz -q
+	for parser in sealed answer; do $(BIN)/python -m tests.fuzz.atheris_parsers $$parser -max_total_time=60 || exit 1; done
+
+test-lowest: $(UV)  ## Unit tests with the oldest dependencies that pyproject.toml allows, in an environment of its own
+	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+	    "apache-airflow==2.11.0" -e ".[sandbox]" --group test
+	.venv-lowest/bin/pytest -m "not integration and not fleet" -q
+
 build: install  ## Wheel and source distribution
 	$(BIN)/python -m build --installer uv
 
 clean:  ## Remove what make made
-	rm -rf .venv .venv-2.11 .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf .venv .venv-2.11 .venv-lowest .hypothesis .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -53,8 +53,16 @@ def test_twins_are_raised_once():
 
 @pytest.mark.parametrize(
     "data",
-    [{"waited": "long"}, {"retry_after": "soon"}, {"retry_after": 10**400}, {"description": [1]}, {"status": {}}]
-    + [{"fields": [1]}, {"fields": 1}, {"parameters": 1}],
+    [
+        {"waited": "long"},
+        {"retry_after": "soon"},
+        {"retry_after": 10**400},
+        {"description": [1]},
+        {"status": {}},
+        {"fields": [1]},
+        {"fields": 1},
+        {"parameters": 1},
+    ],
 )
 @pytest.mark.parametrize("name", ["RateLimited", "AtlasApiError"])
 def test_what_another_release_wrote_otherwise_is_left_out_and_the_error_can_be_printed(name, data):
