@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # A development environment's own settings must not reach into ours, in either direction.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-form screenshots test-distributed test-versions demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-form screenshots test-distributed test-versions test-lowest fuzz demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -74,6 +74,17 @@ bench: install  ## Speed and cost, side by side with named peers; an hour and a 
 docs: install  ## Documentation as HTML in docs/_build
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
 
+fuzz: install  ## Ten thousand examples of everything that is parsed, then atheris; minutes
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group fuzz
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/fuzz -q
+	for parser in sealed answer; do $(BIN)/python -m tests.fuzz.atheris_parsers $$parser -max_total_time=60 || exit 1; done
+
+test-lowest: $(UV)  ## Unit tests with the oldest dependencies that pyproject.toml allows, in an environment of its own
+	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+	    "apache-airflow==2.11.0" -e ".[sandbox]" --group test
+	.venv-lowest/bin/pytest -m "not ($(SLOW))" -q
+
 build: install  ## Wheel and source distribution
 	@rm -rf dist
 	$(UV) build --no-sources --quiet --python $(BIN)/python --out-dir dist
@@ -81,4 +92,4 @@ build: install  ## Wheel and source distribution
 	@ls dist
 
 clean:  ## Remove what make made
-	rm -rf docs/_build .venv .venv-distributed .nox .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf docs/_build .venv .venv-distributed .venv-lowest .nox .hypothesis .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -119,11 +119,25 @@ def load(written: Mapping[str, Any]) -> AtlasError:
     if not (isinstance(kind, type) and issubclass(kind, AtlasError)):
         kind = AtlasError
     error = kind(str(written.get("summary") or "") or None)
-    known = vars(error).keys()
-    error.__dict__.update(
-        {key: value for key, value in (data if isinstance(data, dict) else {}).items() if key in known}
-    )
+    for key, value in (data if isinstance(data, dict) else {}).items():
+        if key in vars(error) and _fits(key, value):
+            setattr(error, key, value)
     return error
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a value is such that the error can be printed and waited for."""
+    if name in ("parameters", "fields"):
+        return isinstance(value, list | tuple) and (
+            name == "parameters" or all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value)
+        )
+    if value is None:
+        return True
+    if name in ("status", "limit"):
+        return type(value) is int
+    if name in ("retry_after", "window", "waited"):
+        return isinstance(value, int | float) and 0 <= value < 1e9  # no NaN, and what a float holds
+    return isinstance(value, str)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -71,11 +71,19 @@ def says_nothing(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
     caplog.set_level(logging.DEBUG)
 
     def search(error: BaseException | None, *secrets: str) -> None:
-        said = [caplog.text, *capsys.readouterr()]
-        if error is not None:
-            said += [str(error), repr(error), repr(vars(error)), "".join(traceback.format_exception(error))]
-        everything = "\n".join(said).encode()
-        found = [form for secret in secrets or (CLIENT_SECRET, TOKEN) for form in forms(secret) if form in everything]
-        assert found == []
+        assert secrets_in([caplog.text, *capsys.readouterr(), *said_by(error)], *secrets) == []
 
     return search
+
+
+def said_by(error: BaseException | None) -> list[str]:
+    """Everything that an error may be printed as."""
+    if error is None:
+        return []
+    return [str(error), repr(error), repr(vars(error)), "".join(traceback.format_exception(error))]
+
+
+def secrets_in(texts: Iterable[str], *secrets: str) -> list[bytes]:
+    """Secrets in texts, in the form in which they stand there."""
+    everything = "\n".join(texts).encode(errors="surrogatepass")
+    return [form for secret in secrets or (CLIENT_SECRET, TOKEN) for form in forms(secret) if form in everything]

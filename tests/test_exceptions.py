@@ -51,6 +51,26 @@ def test_twins_are_raised_once():
     assert caught.value.status == 401
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"waited": "long"},
+        {"retry_after": "soon"},
+        {"retry_after": 10**400},
+        {"description": [1]},
+        {"status": {}},
+        {"fields": [1]},
+        {"fields": 1},
+        {"parameters": 1},
+    ],
+)
+@pytest.mark.parametrize("name", ["RateLimited", "AtlasApiError"])
+def test_what_another_release_wrote_otherwise_is_left_out_and_the_error_can_be_printed(name, data):
+    error = exceptions.load({"type": name, "summary": "Something happened", "data": data})
+    assert str(error).startswith("Something happened")
+    assert vars(error) == vars(getattr(exceptions, name)())
+
+
 @pytest.mark.parametrize("name", TYPES)
 def test_each_error_survives_pickling_with_its_data(name):
     error = getattr(exceptions, name)("Something happened", status=400, description="words")

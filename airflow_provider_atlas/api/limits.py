@@ -28,4 +28,5 @@ def limit_of(response: requests.Response) -> RetryableAnswer | None:
     if wait is None and isinstance(parameters, list) and len(parameters) == 5 and type(parameters[1]) in (int, float):
         wait = parameters[1] if 0 <= parameters[1] <= LONGEST_WAIT else None
     limit = response.headers.get("RateLimit-Limit", "")
-    return RateLimited(status=429, retry_after=wait, limit=int(limit) if limit.isdecimal() else None)
+    believable = limit.isdecimal() and len(limit) < 10  # `int` refuses thousands of digits
+    return RateLimited(status=429, retry_after=wait, limit=int(limit) if believable else None)

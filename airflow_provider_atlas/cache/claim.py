@@ -66,8 +66,9 @@ class Claim:
     def closed_for(self) -> float:
         """Seconds for which a holder that gave up has told all others not to ask Atlas."""
         until = self._read().get("closed_until")
-        left = until - self._clock() if isinstance(until, int | float) else 0.0
-        return left if 0 < left <= LONGEST_WAIT else 0.0  # beyond that it is another worker's clock
+        left = until - self._clock() if isinstance(until, float) else 0.0
+        # A spread and another worker's clock may go beyond the longest wait; what is far beyond, nobody has said.
+        return min(left, LONGEST_WAIT) if 0 < left < 2 * LONGEST_WAIT else 0.0
 
     def give_up(self, wait: float) -> None:
         """Tell the others not to ask Atlas either for so many seconds, once the claim is given back."""
@@ -92,9 +93,10 @@ class Claim:
         holder = self._holder()
         now = self._monotonic()
         wait = holder.get("wait") if holder is not None else None
-        if now >= deadline and isinstance(wait, int | float):
+        if now >= deadline and isinstance(wait, float):
             raise RateLimited(
-                "Another task is waiting for Atlas, and this one may not wait that long", retry_after=float(wait)
+                "Another task is waiting for Atlas, and this one may not wait that long",
+                retry_after=min(max(0.0, wait), LONGEST_WAIT),  # in this order also of NaN
             )
         if now >= deadline + 2 * STALE:  # one dead holder is waited out, and the one who takes over from it
             raise RateLimited(
@@ -138,7 +140,8 @@ class Claim:
 
     def _read(self) -> dict[str, object]:
         try:
-            claim = json.loads(self._store.read(self._name) or "{}")
+            # A float of any digits is a number; an int of some hundred cannot be reckoned with.
+            claim = json.loads(self._store.read(self._name) or "{}", parse_int=float)
         except (ValueError, RecursionError):
             return {}
         return claim if isinstance(claim, dict) else {}

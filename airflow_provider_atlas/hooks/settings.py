@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_atlas.api.urls import DEFAULT_API_VERSION, is_version
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.errors import InvalidConnection
+from airflow_provider_atlas.oauth.limits import LONGEST_SECONDS
 from airflow_provider_atlas.oauth.transport import Transport
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _first(*values: Any) -> Any:
 def _extra(conn: Connection) -> Mapping[str, Any]:
     try:
         extra = json.loads(conn.extra or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         extra = None
     if not isinstance(extra, dict):
         raise InvalidConnection("The connection's extra is no JSON object")
@@ -105,10 +106,10 @@ def _base_url(conn: Connection) -> str:
 def _seconds(name: str, value: object) -> float:
     try:
         seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
-    if isinstance(value, bool) or not 0 <= seconds < math.inf:
-        raise InvalidConnection(f"{name} is no number of seconds")
+    if isinstance(value, bool) or not 0 <= seconds <= LONGEST_SECONDS:
+        raise InvalidConnection(f"{name} is no number of seconds from 0 to {LONGEST_SECONDS}")
     return seconds
 
 
@@ -137,7 +138,7 @@ def _proxies(value: object) -> dict[str, str] | None:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
     if not isinstance(value, dict) or not all(isinstance(url, str) for url in value.values()):
         raise InvalidConnection('proxies is no JSON object such as {"https": "http://proxy.example:3128"}')

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 #: Longest wait that an answer may ask for, in seconds: a token's life, after which everything has changed.
 LONGEST_WAIT = 3600.0
+#: No time-out and no ``max_wait`` is longer than a week: sockets and dates overflow at some length. Seconds.
+LONGEST_SECONDS = 604_800
 #: Shortest wait before another request, in seconds: an answer that says 0 must not start a tight loop.
 SHORTEST_WAIT = 1.0
 #: Exponential waits start here, double with each try and stop growing at the second figure; seconds.
@@ -111,7 +113,8 @@ def seconds_to_wait(error: BaseException, attempt: int, *, deferred: bool = Fals
             pass
         case _:
             return None
-    wait = max(min(first * 2.0 ** min(attempt - 1, 30), last) if stated is None else stated, SHORTEST_WAIT)
+    wait = min(first * 2.0 ** min(attempt - 1, 30), last) if stated is None else stated
+    wait = min(max(SHORTEST_WAIT, wait), LONGEST_WAIT)
     return wait + random.uniform(0, max(1.0, wait / 10))  # noqa: S311 - a spread, no secret
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -275,13 +275,13 @@ def _items(value: Any, *, literals: bool = False) -> Iterator[str | InvalidSeale
             yield from _items(value["token"], literals=literals)
         else:
             yield InvalidSealedToken('The token to revoke is a mapping without a text under "token"')
-    elif isinstance(value, Sequence):
+    elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         for item in value:
             if item is None:
                 yield InvalidSealedToken("The list of tokens to revoke holds None")
             else:
                 yield from _items(item, literals=literals)
-    elif not literals:
+    elif not literals or isinstance(value, bytes | bytearray | Set):
         yield InvalidSealedToken(f"The token to revoke is a {type(value).__name__}")
 
 
@@ -289,6 +289,6 @@ def _literal(text: str) -> Any:
     """What a template made text of: without native rendering, a list, a mapping or ``None`` arrives as its ``repr``."""
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # TypeError: "{[]: 1}"
         return text
     return value if value is None or isinstance(value, list | tuple | dict) else text

@@ -65,8 +65,8 @@ class AtlasTokenTrigger(BaseTrigger):
         self.atlas_conn_id = atlas_conn_id
         self.action = action
         self.moment = moment
-        self.started = started or moment
-        self.deadline = deadline or moment + 300
+        self.started = started
+        self.deadline = deadline
         self.tokens = tokens
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -76,7 +76,8 @@ class AtlasTokenTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, whatever happens."""
-        try:
+        try:  # here and not above: arguments of another release that cannot be reckoned with are an event, too
+            self.started, self.deadline = self.started or self.moment, self.deadline or self.moment + 300
             await _until(self.moment)
             payload = await self._act()
         except AtlasError as error:

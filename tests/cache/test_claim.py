@@ -122,6 +122,20 @@ def test_a_store_that_keeps_nothing_is_an_error_and_no_lost_race(claim, store):
         pass
 
 
+@pytest.mark.parametrize(("wait", "told"), [("9" * 400, 3600), ("-1", 0), ("NaN", 0)])
+def test_a_wait_that_nobody_can_have_is_told_as_one_that_can_be_waited(claim, store, clock, wait, told):
+    store.texts["claim"] = f'{{"nonce": "another", "wait": {wait}}}'
+    with pytest.raises(RateLimited) as caught:
+        claim.wait(clock.now)
+    assert caught.value.retry_after == told
+
+
+def test_who_gives_up_for_the_longest_wait_and_its_spread_is_believed(claim, store):
+    with claim.held():
+        claim.give_up(3960)
+    assert claim.closed_for() == 3600
+
+
 def test_who_gives_up_tells_the_others_not_to_ask_either(claim, store, clock):
     with claim.held():
         claim.give_up(40)
@@ -130,7 +144,7 @@ def test_who_gives_up_tells_the_others_not_to_ask_either(claim, store, clock):
     assert claim.closed_for() == 0
 
 
-@pytest.mark.parametrize("until", [None, "soon", -5, 1e300])
+@pytest.mark.parametrize("until", [None, "soon", -5, 1e300, 10**400])
 def test_a_word_that_nobody_can_have_given_closes_nothing(claim, store, until):
     store.texts["claim"] = json.dumps({"closed_until": until})
     assert claim.closed_for() == 0

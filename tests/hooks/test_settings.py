@@ -65,6 +65,8 @@ def test_emptied_form_fields_mean_the_defaults():
         ({"max_wait": "nan"}, "max_wait is no number"),
         ({"max_wait": "inf"}, "max_wait is no number"),
         ({"max_wait": [1]}, "max_wait is no number"),
+        ({"max_wait": 604_801}, "from 0 to 604800"),
+        ({"timeout": 10**400}, "timeout is no number"),
         ({"ca_bundle": False}, "ca_bundle is no text"),
         ({"proxies": "http://me:Hunter2_Hunter2@p"}, "proxies is no JSON object"),
         ({"proxies": {"https": 3128}}, "proxies is no JSON object"),

@@ -43,6 +43,11 @@ def test_a_date_is_held_against_our_clock_if_the_answer_has_none_that_can_be_rea
     assert retry_after({"Retry-After": in_a_minute, **date}) == pytest.approx(60, abs=5)
 
 
+@pytest.mark.parametrize("seconds", [1e300, float("inf"), 10**400])
+def test_no_error_makes_anybody_wait_longer_than_the_longest_wait_and_its_spread(seconds):
+    assert LONGEST_WAIT <= seconds_to_wait(errors.RateLimited(retry_after=seconds), 1) <= LONGEST_WAIT * 1.1
+
+
 @pytest.mark.parametrize("value", ["-5", "999999999"])
 def test_a_clamped_value_is_logged(value, caplog):
     retry_after({"Retry-After": value})

@@ -93,6 +93,7 @@ def test_nothing_to_revoke_is_a_skip(nothing, atlas_sandbox):
         "atlas-sealed:1:damaged",
         "atlas-sealed:9:newer",
         "{'token': ",
+        "{[]: 1}",
         "(" * 10_000,
     ],
     ids=repr,
@@ -112,7 +113,7 @@ def test_a_plain_token_is_masked_from_then_on(mocker, atlas_sandbox):
     masked.assert_called_once_with(TOKEN)
 
 
-@pytest.mark.parametrize("literal", [TOKEN, [TOKEN], {"token": TOKEN}, ["{{ x }}", (TOKEN,)]])
+@pytest.mark.parametrize("literal", [TOKEN, [TOKEN], {"token": TOKEN}, ["{{ x }}", (TOKEN,)], TOKEN.encode(), {TOKEN}])
 def test_a_plain_literal_is_refused_before_it_stands_in_a_serialized_dag(literal, says_nothing):
     with pytest.raises(exceptions.InvalidSealedToken) as caught:
         RevokeTokenOperator(task_id="revoke", token=literal)

@@ -50,6 +50,12 @@ def test_it_revokes_sealed_tokens_one_after_another(hook, atlas_sandbox):
     assert atlas_sandbox.counters.active == 0
 
 
+@pytest.mark.parametrize("moment", ["soon", None, 10**400])
+def test_times_that_are_none_end_in_an_event_too(atlas_sandbox, moment):
+    event = event_of(AtlasTokenTrigger(moment=moment))
+    assert event["error"]["summary"].startswith("The trigger failed with")
+
+
 def test_its_arguments_are_json_scalars_and_make_the_same_trigger(atlas_sandbox, says_nothing):
     original = trigger(action="revoke", tokens="atlas-sealed:1:x", started=17.0)
     path, kwargs = original.serialize()
@@ -61,7 +67,9 @@ def test_its_arguments_are_json_scalars_and_make_the_same_trigger(atlas_sandbox,
 
 def test_arguments_of_another_release_are_read_as_far_as_they_go(atlas_sandbox):
     assert event_of(AtlasTokenTrigger(moment=time.time(), some_later_argument=[1]))["status"] == "success"
-    assert AtlasTokenTrigger(moment=100.0).deadline == 400.0
+    assert (
+        event_of(AtlasTokenTrigger(moment=time.time() - 301))["error"]["type"] == "RateLimited"
+    )  # 300 s is the default
 
 
 @pytest.mark.parametrize(

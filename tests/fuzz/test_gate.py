@@ -1,0 +1,142 @@
+"""The gate as a state machine: whoever comes, leaves or is refused, one at a time asks, in order, and never while closed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from airflow_provider_atlas.oauth.errors import AtlasUnreachable, RateLimited
+from airflow_provider_atlas.triggers.gate import Gate
+
+
+class GateMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.now = 1000.0
+        self.sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        self.gate = Gate(lambda: self.now, self.sleep)
+        self.waiting: dict[int, asyncio.Task[None]] = {}
+        self.numbers = itertools.count()
+        self.asking: tuple[int, asyncio.Future[Exception | None]] | None = None
+        self.served: list[int] = []
+        # What the gate has been told: closed until when, and since when how many passed of how many in how long.
+        self.closed_until = 0.0
+        self.passed_at: list[float] = []
+        self.learned: tuple[int, float] | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        future = self.loop.create_future()
+        self.sleepers.append((self.now + seconds, future))
+        await future
+
+    async def visit(self, number: int) -> None:
+        async with self.gate.place():
+            while True:
+                await self.gate.opened()
+                assert self.asking is None, "two ask at a time"
+                assert self.now >= self.closed_until, "somebody asks while the gate is closed"
+                answer = self.loop.create_future()
+                self.asking = number, answer
+                try:
+                    refusal = await answer
+                finally:
+                    self.asking = None
+                if refusal is None:
+                    self.gate.passed()
+                    self.served.append(number)
+                    return
+                error, wait = refusal
+                assert self.gate.refused(error, wait) >= wait - 1e-6
+
+    def settle(self) -> None:
+        async def turns() -> None:
+            for _ in range(8):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(turns())
+        for number in [number for number, task in self.waiting.items() if task.done()]:
+            task = self.waiting.pop(number)
+            if not task.cancelled():
+                task.result()
+
+    @rule(many=st.integers(1, 3))
+    def come(self, many: int) -> None:
+        for number in itertools.islice(self.numbers, many):
+            self.waiting[number] = self.loop.create_task(self.visit(number))
+        self.settle()
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        self.waiting[data.draw(st.sampled_from(sorted(self.waiting)))].cancel()
+        self.settle()
+
+    @rule(seconds=st.floats(0.01, 100))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        due = [future for at, future in self.sleepers if at <= self.now and not future.done()]
+        self.sleepers = [(at, future) for at, future in self.sleepers if at > self.now and not future.done()]
+        for future in due:
+            future.set_result(None)
+        self.settle()
+
+    @precondition(lambda self: self.asking)
+    @rule()
+    def let_in(self) -> None:
+        self.passed_at.append(self.now)
+        if self.learned is not None and len(self.passed_at) >= self.learned[0]:
+            self.close(self.passed_at[0] + self.learned[1])
+        self.answer(None)
+
+    @precondition(lambda self: self.asking)
+    @rule(wait=st.floats(1, 60), limit=st.none() | st.integers(1, 4), told=st.booleans())
+    def refuse(self, wait: float, limit: int | None, told: bool) -> None:
+        error = RateLimited(retry_after=wait if told else None, limit=limit)
+        if told and limit is not None and self.passed_at:
+            self.learned = limit, self.now + wait - self.passed_at[0]
+        self.close(self.now + wait)
+        self.answer((error, wait))
+
+    @precondition(lambda self: self.asking)
+    @rule(wait=st.floats(1, 60))
+    def break_off(self, wait: float) -> None:
+        self.close(self.now + wait)
+        self.answer((AtlasUnreachable(), wait))
+
+    def close(self, until: float) -> None:
+        self.closed_until, self.passed_at = max(self.closed_until, until), []
+
+    def answer(self, refusal: tuple[Exception, float] | None) -> None:
+        assert self.asking is not None
+        self.asking[1].set_result(refusal)
+        self.settle()
+
+    @invariant()
+    def says_what_it_does(self) -> None:
+        assert abs(self.gate.closed_for - max(self.closed_until - self.now, 0.0)) < 1e-6
+
+    @invariant()
+    def first_come_first_served(self) -> None:
+        assert self.served == sorted(self.served)
+        if self.asking is not None:
+            assert self.asking[0] == min(self.waiting)
+
+    def teardown(self) -> None:
+        try:
+            for _ in range(1000):  # everybody who stays gets through
+                if not self.waiting:
+                    break
+                if self.asking is not None:
+                    self.let_in()
+                else:
+                    self.time_passes(max(self.closed_until - self.now, 0.01))
+            assert not self.waiting
+        finally:
+            self.loop.close()
+
+
+TestGate = GateMachine.TestCase
