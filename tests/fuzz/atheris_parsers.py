@@ -1,8 +1,8 @@
 """
 Atheris on the parsers whose input comes from outside the process; `make fuzz` runs it.
 
-``python -m tests.fuzz.atheris_parsers sealed|answer -max_total_time=60``. A crash is an exception that is no ``AtlasError``, or an
-error that holds the secret.
+``python -m tests.fuzz.atheris_parsers sealed|answer -max_total_time=60``. A crash is an exception that is no
+``AtlasError``, or an error that holds the secret.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ START = datetime.fromtimestamp(NOW, UTC)
 
 
 def sealed(data: bytes) -> None:
-    """Text that looks sealed, and content under our own key, as nobody but a release of this provider could write it."""
+    """Text that looks sealed, and content under our own key, which only a release of this provider could write."""
     text = data.decode(errors="surrogateescape")
     for candidate in (text, sealing.PREFIX + sealing.VERSION + text):
         assert isinstance(right_or_typed(lambda text=candidate: sealing.unseal(ACCOUNT, text)), AtlasError)

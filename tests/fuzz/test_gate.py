@@ -1,4 +1,4 @@
-"""The gate as a state machine: whoever comes, leaves or is refused, one at a time asks, in order, and never while closed."""
+"""The gate as a state machine: people come, leave or are refused; one asks at a time, in order, never while closed."""
 
 from __future__ import annotations
 

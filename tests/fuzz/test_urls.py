@@ -30,7 +30,7 @@ hosts = st.one_of(
             "[::1]evil",
             "127.1",
             "evil.com",
-            "K.com",
+            "\N{KELVIN SIGN}.com",
             "a..b",
             "a\tb",
             "a%2eb",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 
 import pytest
@@ -137,7 +138,7 @@ def test_a_wait_beyond_the_deadline_is_the_refusal_and_says_how_long_it_waited(a
     error = load(event_of(trigger(started=time.time() - 42))["error"])
     assert type(error) is exceptions.RateLimited
     assert error.retry_after == 300
-    assert "Waited 42 s in all" in str(error)
+    assert re.search(r"Waited 4\d s in all", str(error))
 
 
 def test_atlas_down_for_the_whole_time_says_so(atlas_sandbox):
