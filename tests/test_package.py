@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import re
-import sys
 from importlib.metadata import distribution, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -88,15 +85,3 @@ def test_every_example_dag_imports_and_is_named_after_its_file(path):
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     assert path.stem in vars(module)
-
-
-def test_the_dag_in_the_readme_is_one(mocker):
-    if airflow.__version__.startswith("2."):
-        mocker.patch.dict(sys.modules, {"airflow.sdk": importlib.import_module("airflow.decorators")})
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    names: dict[str, object] = {}
-    exec(code.replace("\nreport()\n", "\nmade = report()\n"), names)  # noqa: S102
-    tasks = names["made"].task_dict
-    assert set(tasks) == {"generate", "work", "revoke"}
-    assert (tasks["generate"].is_setup, tasks["revoke"].is_teardown) == (True, True)
-    assert tasks["revoke"].upstream_task_ids == {"generate", "work"}
