@@ -1,21 +1,38 @@
-"""The unit tests on every older Airflow that is supported, and a real one of the oldest; `make test` has the newest."""
+"""
+Every Airflow that is supported, each in an environment of its own below `.nox`; `make test-versions` runs them.
+
+`make test` runs all tests on the newest, in `.venv`; so it is left out unless it is named.
+"""
 
 from __future__ import annotations
 
 import nox
 
-OLDEST = "2.11.2"
+OLDEST, *BETWEEN, NEWEST = AIRFLOWS = ("2.11.2", "3.0.6", "3.1.8", "3.2.2", "3.3.2")
+SLOW = "integration or fleet or form or distributed"
 #: Airflow 3.0 shows no provider's connection form without the provider fab.
 MORE = {"3.0.6": ["apache-airflow-providers-fab"]}
 
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
+nox.options.sessions = [*(f"unit({airflow})" for airflow in (OLDEST, *BETWEEN)), f"integration({OLDEST})"]
+
+
+def run(session: nox.Session, airflow: str, *arguments: str) -> None:
+    """Install this Airflow and run tests; nobody's own airflow.cfg is read, nor another version's."""
+    session.install(f"apache-airflow=={airflow}", "-e", ".[sandbox]", "--group", "test", *MORE.get(airflow, []))
+    session.run("pytest", "-q", *arguments, *session.posargs, env={"AIRFLOW_HOME": session.create_tmp()})
 
 
 @nox.session
-@nox.parametrize("airflow", [OLDEST, "3.0.6", "3.1.8", "3.2.2"])
-def tests(session: nox.Session, airflow: str) -> None:
-    session.install(f"apache-airflow=={airflow}", "-e", ".[sandbox]", "--group", "test", *MORE.get(airflow, []))
-    session.run("pytest", "-q", "-m", "not (integration or fleet or form or distributed)")
-    if airflow == OLDEST:
-        session.run("pytest", "-q", "-m", "integration", "tests/integration")
+@nox.parametrize("airflow", AIRFLOWS, ids=AIRFLOWS)
+def unit(session: nox.Session, airflow: str) -> None:
+    """Unit tests."""
+    run(session, airflow, "-m", f"not ({SLOW})", "-n", "2", "--dist", "loadfile")
+
+
+@nox.session
+@nox.parametrize("airflow", [OLDEST, NEWEST], ids=[OLDEST, NEWEST])
+def integration(session: nox.Session, airflow: str) -> None:
+    """A real Airflow, with the example DAGs and the tests' own."""
+    run(session, airflow, "-m", "integration", "tests/integration")
