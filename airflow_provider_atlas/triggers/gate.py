@@ -36,6 +36,7 @@ class Gate:
         self._opens_at = 0.0
         self._first: float | None = None  # when the first one passed since the gate opened
         self._passed = 0
+        self.leads_to: Gate | None = None  # kept for those who queue here: between two of them nobody else may
         self._learned: tuple[int, float] | None = None  # how many a window admits, and its length in seconds
 
     @asynccontextmanager

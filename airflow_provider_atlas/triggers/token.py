@@ -92,9 +92,9 @@ class AtlasTokenTrigger(BaseTrigger):
             raise InvalidCall(f"The trigger does not know the action {self.action}")
         try:
             # Whoever is first here reads the connection: hundreds that wake in one moment and read it block the loop.
-            async with self._turn(gate_for((self.atlas_conn_id, self.action))):
+            async with self._turn(queue := gate_for((self.atlas_conn_id, self.action))):
                 tools = await self._connect()
-                gate = gate_for((tools.account.fingerprint, self.action))
+                gate = queue.leads_to = gate_for((tools.account.fingerprint, self.action))
                 if self.action == "generate":
                     return {"status": "success", "token": await self._ask(gate, tools, tools.generate)}
                 for text in self.tokens.split():

@@ -220,6 +220,13 @@ def test_many_that_wake_in_one_moment_read_the_connection_one_after_another(atla
     assert most == 1
 
 
+def test_what_one_learned_of_the_limit_is_known_to_those_who_come_after_it(atlas_sandbox):
+    atlas_sandbox.rate_limit, atlas_sandbox.window = 5, 2.0
+    assert {event["status"] for event in event_of(*(trigger() for _ in range(14)))} == {"success"}
+    # The sixth is refused; the eleventh, which would be, waits without asking.
+    assert (atlas_sandbox.counters.token_requests, atlas_sandbox.counters.rate_limited) == (15, 1)
+
+
 def test_no_token_is_registered_with_the_masker_of_a_triggerer(atlas_sandbox, mocker):
     masked = mocker.patch("airflow_provider_atlas.hooks.service_account.mask_secret")
     event_of(trigger())
