@@ -63,7 +63,7 @@ fuzz: install  ## Ten thousand examples of everything that is parsed, then ather
 test-lowest: $(UV)  ## Unit tests with the oldest dependencies that pyproject.toml allows, in an environment of its own
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
-	    "apache-airflow==2.11.0" "apache-airflow-providers-common-compat==1.12.0" -e ".[sandbox]" --group test
+	    "apache-airflow==2.11.0" "apache-airflow-providers-common-compat==1.22.0" -e ".[sandbox]" --group test
 	.venv-lowest/bin/pytest -m "not integration and not fleet" -q
 
 build: install  ## Wheel and source distribution
