@@ -6,6 +6,8 @@ Every Airflow that is supported, each in an environment of its own below `.nox`;
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 OLDEST, *BETWEEN, NEWEST = AIRFLOWS = ("2.11.2", "3.0.6", "3.1.8", "3.2.2", "3.3.2")
@@ -21,7 +23,9 @@ nox.options.sessions = [*(f"unit({airflow})" for airflow in (OLDEST, *BETWEEN)),
 def run(session: nox.Session, airflow: str, *arguments: str) -> None:
     """Install this Airflow and run tests; nobody's own airflow.cfg is read, nor another version's."""
     session.install(f"apache-airflow=={airflow}", "-e", ".[sandbox]", "--group", "test", *MORE.get(airflow, []))
-    session.run("pytest", "-q", *arguments, *session.posargs, env={"AIRFLOW_HOME": session.create_tmp()})
+    session.run(
+        "pytest", "-q", *arguments, *session.posargs, env={"AIRFLOW_HOME": str(Path(session.create_tmp()).resolve())}
+    )
 
 
 @nox.session
