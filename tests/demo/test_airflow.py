@@ -179,7 +179,7 @@ def test_workers_are_the_scheduler_s_children_by_their_title(airflow, monkeypatc
 def test_the_title_of_a_process_that_is_gone_is_empty():
     from demo.airflow import _title
 
-    assert b"python" in _title(os.getpid())
+    assert b"pytest" in _title(os.getpid())
     assert _title(2**22 + 1) == b""
 
 
