@@ -64,7 +64,7 @@ def test_the_hook_s_own_form_for_older_airflows_is_the_same():
 
 
 def test_the_hook_s_widgets_for_older_airflows_are_those_fields():
-    pytest.importorskip("flask_appbuilder", reason="only where Airflow's UI is built on it: 2.11 to 3.1")
+    pytest.importorskip("flask_appbuilder", reason="comes with Airflow 2.11; on Airflow 3 with the provider fab only")
     widgets = AtlasServiceAccountHook.get_connection_form_widgets()
     assert list(widgets) == list(CONNECTION_FIELDS)
     assert {widget.field_class.__name__ for widget in widgets.values()} == {"StringField"}
