@@ -47,8 +47,8 @@ test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minut
 
 /usr/bin/chromium:
 	@echo "Installing Chromium"
-	@sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); export DEBIAN_FRONTEND=noninteractive; $$sudo apt-get -qq update && \
-	    $$sudo -E apt-get -qq install --yes --no-install-recommends chromium >/dev/null
+	@sudo=$$([ "$$(id -u)" = 0 ] || echo sudo -E); export DEBIAN_FRONTEND=noninteractive; $$sudo apt-get -qq update && \
+	    $$sudo apt-get -qq install --yes --no-install-recommends chromium >/dev/null
 
 test-form: install /usr/bin/chromium  ## The connection form of a real Airflow, in Debian's Chromium
 	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python --group form
