@@ -21,7 +21,7 @@ nox.options.sessions = [*(f"unit({airflow})" for airflow in (OLDEST, *BETWEEN)),
 
 
 def run(session: nox.Session, airflow: str, *arguments: str) -> None:
-    """Install this Airflow and run tests; nobody's own airflow.cfg is read, nor another version's."""
+    """Install this Airflow and run tests; no settings and no packages of another version are in reach."""
     session.install(f"apache-airflow=={airflow}", "-e", ".[sandbox]", "--group", "test", *MORE.get(airflow, []))
     session.run(
         "pytest", "-q", *arguments, *session.posargs, env={"AIRFLOW_HOME": str(Path(session.create_tmp()).resolve())}
