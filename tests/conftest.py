@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
@@ -17,9 +18,25 @@ from demo.leaks import forms
 
 pytest_plugins = ["airflow_provider_atlas.testing"]
 
+#: Folders whose tests start more than a process of their own, and the mark of each.
+SLOW = {
+    "distributed": "distributed",
+    "fleets": "fleet",
+    "form": "form",
+    "integration": "integration",
+    "packaging": "integration",
+}
+
 CLIENT_ID = "mdb_sa_id_0123456789abcdef01234567"
 CLIENT_SECRET = "mdb_sa_sk_Only-For_Tests/0+9=~x_y"
 TOKEN = "eyJhbGciOiJFUzUxMiJ9.only+for/tests_0-9~.c2lnbmF0dXJl"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        mark = SLOW.get(item.path.relative_to(Path(__file__).parent).parts[0])
+        if mark is not None:
+            item.add_marker(mark)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +13,6 @@ from tests.fleets.conftest import ROOT, connection
 
 TRIGGERS = 3
 """As many triggers each triggerer takes: more than that can only be served by both."""
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.distributed)
 
 
 @pytest.fixture(scope="session")

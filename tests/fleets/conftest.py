@@ -13,12 +13,6 @@ from demo.airflow import PrivateAirflow
 ROOT = Path(__file__).parent.parent.parent
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.fleet)
-
-
 @pytest.fixture(scope="module")
 def sandbox():
     with Sandbox(rate_limit=10, window=6.0, token_cap=100) as running:

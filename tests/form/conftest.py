@@ -25,12 +25,6 @@ PICTURES = os.environ.get("ATLAS_SCREENSHOTS")
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["test_connection.py"]
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.form)
-
-
 @pytest.fixture(scope="module")
 def sandbox():
     with Sandbox(client_id="mdb_sa_id_0123456789abcdef01234567") as running:

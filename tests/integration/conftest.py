@@ -14,12 +14,6 @@ from demo.airflow import PrivateAirflow
 ROOT = Path(__file__).parent.parent.parent
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.integration)
-
-
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory):
     with Sandbox(log_file=tmp_path_factory.mktemp("sandbox") / "sandbox.log") as running:

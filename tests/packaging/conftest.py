@@ -19,12 +19,6 @@ UV = shutil.which("uv", path=f"{ROOT / '.tools/bin'}{os.pathsep}{os.environ.get(
 collect_ignore = ["little_project"]
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.integration)
-
-
 def run(*command: object, **more: object) -> str:
     """Run a command and return what it says; what it said when it failed stands in the failed test."""
     done = subprocess.run(
