@@ -78,11 +78,11 @@ def measure(airflow: PrivateAirflow, sandbox: Sandbox, fleet: str, conn: str, si
     )
 
 
-def table(rows: list[Measured], names: dict[str, str]) -> str:
+def table(rows: list[Measured]) -> str:
     """A Markdown table."""
     columns = [field.name for field in fields(Measured)]
     lines = [[column.replace("_", " ") for column in columns], ["---"] * len(columns)]
-    lines += [[names[row.fleet], *(str(value) for value in list(asdict(row).values())[1:])] for row in rows]
+    lines += [[FLEETS[row.fleet], *(str(value) for value in list(asdict(row).values())[1:])] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -119,12 +119,12 @@ def main(sizes: tuple[int, ...]) -> int:
             box.stop()
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "fleets.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    (RESULTS / "fleets.md").write_text(table(rows, FLEETS))
+    (RESULTS / "fleets.md").write_text(table(rows))
     plot(rows, RESULTS / "fleets.svg")
     at_most = {row.fleet: row for row in rows if row.size == max(sizes)}
     peer = min(row.token_requests for fleet, row in at_most.items() if not FLEETS[fleet].startswith(("this", "empty")))
     ratio = peer / max(at_most["deployment"].token_requests, 1)
-    print(table(rows, FLEETS) + f"\ntoken requests, best peer / deployment scope: {ratio:.0f}")
+    print(table(rows) + f"\ntoken requests, best peer / deployment scope: {ratio:.0f}")
     return 0 if ratio >= 30 or max(sizes) < 120 else 1
 
 

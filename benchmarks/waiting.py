@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from airflow_provider_atlas.sandbox import Sandbox
-from benchmarks.fleets import FLEETS, HERE, connection, measure, table
+from benchmarks.fleets import HERE, connection, measure, table
 from demo.airflow import PrivateAirflow
 
 SIZE = 30
@@ -25,7 +25,7 @@ def main() -> int:
         for box in boxes.values():
             box.stop()
     ratio = rows[1].slot_seconds / rows[0].slot_seconds
-    print(table(rows, FLEETS) + f"\nslot-seconds, deferred / empty: {ratio:.2f}")
+    print(table(rows) + f"\nslot-seconds, deferred / empty: {ratio:.2f}")
     return 0 if ratio <= 2.2 else 1
 
 
