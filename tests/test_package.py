@@ -76,6 +76,15 @@ def test_airflow_finds_the_connection_type_and_its_hook():
     assert ProvidersManager().hooks["mongodbatlas"].hook_name == "MongoDB Atlas service account"
 
 
+def test_airflow_finds_the_connection_s_fields():
+    from airflow.providers_manager import ProvidersManager
+
+    if airflow.__version__.startswith(("3.0.", "3.1.")):
+        pytest.importorskip("flask_appbuilder", reason="these read the hook's widgets, which need the provider fab")
+    found = {key for key in ProvidersManager().connection_form_widgets if key.startswith("extra__mongodbatlas__")}
+    assert found == {f"extra__mongodbatlas__{name}" for name in CONNECTION_FIELDS}
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_dag_imports_and_is_named_after_its_file(path):
     spec = spec_from_file_location(path.stem, path)

@@ -43,6 +43,16 @@ def test_every_python_block_runs_and_a_dag_file_makes_a_dag(page, atlas_sandbox,
             assert made.task_dict
 
 
+def test_the_dag_in_the_readme_sets_up_and_tears_down(airflow_sdk):
+    (block,) = blocks(ROOT / "README.md", "python")
+    block.namespace["__name__"] = "page"
+    block.evaluate()
+    tasks = block.namespace["made"].task_dict
+    assert set(tasks) == {"generate", "work", "revoke"}
+    assert (tasks["generate"].is_setup, tasks["revoke"].is_teardown) == (True, True)
+    assert tasks["revoke"].upstream_task_ids == {"generate", "work"}
+
+
 @every_page
 def test_every_relative_link_leads_to_a_file(page):
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())

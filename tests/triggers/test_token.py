@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 
 import pytest
@@ -133,12 +132,13 @@ def test_a_refusal_is_waited_for_and_the_next_in_the_queue_is_not_sent_before(at
     assert time.monotonic() - begun >= 1
 
 
-def test_a_wait_beyond_the_deadline_is_the_refusal_and_says_how_long_it_waited(atlas_sandbox):
+def test_a_wait_beyond_the_deadline_is_the_refusal_and_says_how_long_it_waited(atlas_sandbox, mocker):
+    mocker.patch.object(module.time, "time", return_value=time.time())
     atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "300"})
     error = load(event_of(trigger(started=time.time() - 42))["error"])
     assert type(error) is exceptions.RateLimited
     assert error.retry_after == 300
-    assert re.search(r"Waited 4\d s in all", str(error))
+    assert "Waited 42 s in all" in str(error)
 
 
 def test_atlas_down_for_the_whole_time_says_so(atlas_sandbox):
