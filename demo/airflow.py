@@ -255,7 +255,8 @@ class PrivateAirflow:
         def parsed() -> bool:
             for file, trace in self.query("SELECT filename, stacktrace FROM import_error"):
                 raise AirflowFailed(f"{file} cannot be imported:\n{trace}")
-            return bool(self.query("SELECT 1 FROM serialized_dag WHERE dag_id = ?", (dag_id,)))
+            # Airflow 2 commits a new DAG's serialized form before the row that its API looks for, Airflow 3 after it.
+            return bool(self.query("SELECT 1 FROM serialized_dag JOIN dag USING (dag_id) WHERE dag_id = ?", (dag_id,)))
 
         parser = "dag-processor" if self._three else "scheduler"
         self._until(parsed, time.monotonic() + timeout, f"{dag_id} was not parsed", parser)

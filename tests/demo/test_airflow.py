@@ -19,6 +19,7 @@ from demo.airflow import AirflowFailed, PrivateAirflow
 
 TABLES = """
 CREATE TABLE serialized_dag (dag_id TEXT);
+CREATE TABLE dag (dag_id TEXT);
 CREATE TABLE import_error (filename TEXT, stacktrace TEXT);
 CREATE TABLE dag_run (dag_id TEXT, run_id TEXT, run_type TEXT, state TEXT, start_date TEXT, end_date TEXT);
 CREATE TABLE task_instance (dag_id TEXT, run_id TEXT, task_id TEXT, map_index INTEGER, state TEXT);
@@ -50,6 +51,17 @@ def test_a_dag_that_cannot_be_imported_is_an_error_that_shows_the_traceback(airf
     write(airflow, "INSERT INTO import_error VALUES ('/dags/broken.py', 'NameError: nonsense')")
     with pytest.raises(AirflowFailed, match=r"broken\.py cannot be imported:\nNameError: nonsense"):
         airflow.trigger("anything")
+
+
+def test_a_dag_of_which_only_half_is_in_the_database_has_not_been_parsed(airflow, monkeypatch):
+    asked = []
+    monkeypatch.setattr(airflow, "_api", lambda *request: asked.append(request))
+    write(airflow, "INSERT INTO serialized_dag VALUES ('half'), ('whole')", "INSERT INTO dag VALUES ('whole')")
+    airflow.unpause("whole")
+    assert asked == [("PATCH", "/dags/whole", {"is_paused": False})]
+    monkeypatch.setattr(airflow._components, "tail", lambda role: "")
+    with pytest.raises(AirflowFailed, match="half was not parsed in time"):
+        airflow.unpause("half", timeout=0)
 
 
 def test_a_run_that_does_not_finish_is_an_error_that_lists_its_tasks(airflow, monkeypatch):
