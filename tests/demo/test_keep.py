@@ -26,7 +26,8 @@ API = "/api/v1" if airflow.__version__.startswith("2.") else "/api/v2"
 @pytest.fixture
 def kept():
     process = subprocess.Popen(
-        [sys.executable, "-m", "demo"],
+        # What a shell starts in the background ignores Ctrl-C, and so would a demo that these tests start from there.
+        ["env", "--default-signal=INT", sys.executable, "-m", "demo"],
         cwd=ROOT,
         env={**os.environ, "KEEP": "1"},
         stdout=subprocess.PIPE,
