@@ -6,10 +6,12 @@ UV := .tools/bin/uv
 # Marks of tests that start more than a process of their own.
 SLOW := integration or fleet or form or distributed
 BIN := $(VENV)/bin
+SEED ?= 1
+ROUNDS ?= 20
 # A development environment's own settings must not reach into ours, in either direction.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-form screenshots test-distributed test-versions test-lowest fuzz demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-form screenshots test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -64,12 +66,18 @@ test-distributed:  ## The same on Celery with two workers and two triggerers; ne
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/pytest -m distributed -s tests/distributed
 
+test-faults:  ## Kills and faults on Celery, seed SEED, ROUNDS times every process; two minutes a round
+	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
+	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
+
 test-versions: $(UV)  ## Unit tests on each older Airflow that is supported, a real 2.11 included
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox
 
-bench: install  ## Speed and cost, side by side with named peers; an hour and a half
-	@for name in warm_token session parsing loop waiting triggers claim_races fleets; do \
-	    echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit; done
+bench: install  ## Speed and cost, side by side with named peers, into docs/measured; an hour and a half
+	@mkdir -p docs/measured
+	@for name in warm_token session parsing loop triggers claim_races waiting fleets; do \
+	    echo "== $$name"; $(BIN)/python -m benchmarks.$$name >docs/measured/$$name.txt; code=$$?; \
+	    cat docs/measured/$$name.txt; [ $$code = 0 ] || exit $$code; done
 
 docs: install  ## Documentation as HTML in docs/_build
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build

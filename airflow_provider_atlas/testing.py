@@ -28,13 +28,7 @@ def atlas_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     Its knobs can be turned at any time (``atlas_sandbox.rate_limit = 1``); what the tasks did is in its ``counters``.
     """
     with Sandbox() as sandbox:
-        connection = {
-            "conn_type": "mongodbatlas",
-            "login": sandbox.client_id,
-            "password": sandbox.client_secret,
-            "host": sandbox.url,
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(connection))
+        monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(sandbox.connection))
         yield sandbox
 
 

@@ -91,12 +91,11 @@ def run(races: int, sandbox: Sandbox, home: Path) -> list[list[Result]]:
     dags, address = home / "dags", str(home / "races")
     dags.mkdir()
     (dags / "claim_races.py").write_text(DAG.format(address=address))
-    account = {"login": sandbox.client_id, "password": sandbox.client_secret, "host": sandbox.url}
     with (
         Listener(address, "AF_UNIX") as listener,
         PrivateAirflow(
             dags,
-            connections={"atlas_default": {"conn_type": "mongodbatlas", **account}},
+            connections={"atlas_default": sandbox.connection},
             environment={
                 "PYTHONPATH": str(Path(__file__).parent.parent),
                 # The masker keeps each text that it has seen in a Variable of such a name, and every process that looks

@@ -54,8 +54,7 @@ async def wait_and_ask() -> tuple[list[str], list[float], float, float]:
 
 def main() -> int:
     with Sandbox(rate_limit=2 * SIZE, token_cap=2 * SIZE) as sandbox:
-        account = {"login": sandbox.client_id, "password": sandbox.client_secret, "host": sandbox.url}
-        os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"] = json.dumps({"conn_type": "mongodbatlas", **account})
+        os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"] = json.dumps(sandbox.connection)
         statuses, late, kib, seconds = asyncio.run(wait_and_ask())
     print(f"triggers that brought a token  {statuses.count('success')} of {SIZE}, {SIZE / seconds:.0f} a second")
     print(f"event loop late by, median     {statistics.median(late) * 1000:.1f} ms")

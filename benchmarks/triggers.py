@@ -26,10 +26,8 @@ def resident(airflow: PrivateAirflow) -> int:
 
 def main() -> int:
     with Sandbox(rate_limit=1, window=200.0, token_cap=2 * SIZE) as sandbox:
-        account = {"login": sandbox.client_id, "password": sandbox.client_secret, "host": sandbox.url}
-        connections = {"atlas_deferred": {"conn_type": "mongodbatlas", **account}}
         dags = Path(__file__).parent / "dags"
-        with PrivateAirflow(dags, connections=connections, slots=16) as airflow:
+        with PrivateAirflow(dags, connections={"atlas_deferred": sandbox.connection}, slots=16) as airflow:
             before = resident(airflow)
             run_id = airflow.trigger("deferred", {"size": SIZE, "conn": "atlas_deferred"})
             waiting = 0

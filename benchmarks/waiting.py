@@ -1,7 +1,7 @@
 """30 mapped generates against Atlas's own 10 requests a minute, beside peers and an empty fleet, on one real Airflow.
 
 Run ``python -m benchmarks.waiting``; it takes some ten minutes. The fleets run one after another, each against a
-sandbox of its own. A deferred or waiting task instance holds no slot.
+sandbox of its own. A deferred or waiting task instance holds no slot. ``docs/measured`` gets the table.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from airflow_provider_atlas.sandbox import Sandbox
-from benchmarks.fleets import HERE, connection, measure, table
+from benchmarks.fleets import HERE, RESULTS, connection, measure, table
 from demo.airflow import PrivateAirflow
 
 SIZE = 30
@@ -25,6 +25,8 @@ def main() -> int:
         for box in boxes.values():
             box.stop()
     ratio = rows[1].slot_seconds / rows[0].slot_seconds
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "waiting.md").write_text(table(rows))
     print(table(rows) + f"\nslot-seconds, deferred / empty: {ratio:.2f}")
     return 0 if ratio <= 2.2 else 1
 

@@ -79,8 +79,7 @@ def demo(show: Show, keep: bool) -> bool:
         with show.step("Start a local Atlas") as outcome:
             sandbox = stack.enter_context(Sandbox(rate_limit=RATE_LIMIT, window=60.0, log_file=log))
             outcome.append(sandbox.url)
-        account = {"login": sandbox.client_id, "password": sandbox.client_secret, "host": sandbox.url}
-        airflow = PrivateAirflow(EXAMPLES, connections={"atlas_default": {"conn_type": "mongodbatlas", **account}})
+        airflow = PrivateAirflow(EXAMPLES, connections={"atlas_default": sandbox.connection})
         with show.step(f"Start a private Airflow {airflow.version}", lambda: airflow.starting) as outcome:
             stack.enter_context(airflow)
             leaks.watch(airflow)

@@ -83,6 +83,11 @@ class Sandbox(Knobs):
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     @property
+    def connection(self) -> dict[str, str]:
+        """An Airflow connection to the default account: as JSON it is what an ``AIRFLOW_CONN_...`` variable holds."""
+        return {"conn_type": "mongodbatlas", "login": self.client_id, "password": self.client_secret, "host": self.url}
+
+    @property
     def counters(self) -> Counters:
         return self._state.counters()
 

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_atlas.sandbox import Sandbox
 from demo.airflow import PrivateAirflow
 from tests.distributed.services import Services
-from tests.fleets.conftest import ROOT, connection
+from tests.fleets.conftest import ROOT
 
 TRIGGERS = 3
 """As many triggers each triggerer takes: more than that can only be served by both."""
@@ -38,10 +38,9 @@ def airflow(services, sandbox, slow_sandbox, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     for folder in (ROOT / "example_dags", ROOT / "tests" / "fleets" / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True)
-    accounts = {"atlas_default": sandbox, "atlas_slow": slow_sandbox}
     with PrivateAirflow(
         dags,
-        connections={name: connection(box.url, box.client_id, box.client_secret) for name, box in accounts.items()},
+        connections={"atlas_default": sandbox.connection, "atlas_slow": slow_sandbox.connection},
         environment=services.environment
         | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "8", "AIRFLOW__TRIGGERER__CAPACITY": str(TRIGGERS)},
         slots=16,

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -60,6 +61,17 @@ class Services:
         with self._connection.cursor() as cursor:
             cursor.execute(sql.replace("?", "%s"), tuple(params) or None)
             return cursor.fetchall()
+
+    def pause_database(self, seconds: float) -> None:
+        """Let PostgreSQL's processes stand still for a while: connections stay open, and nothing is answered."""
+        stopped = self._components.pids("postgres")
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
 
     def _start_redis(self) -> None:
         config = self._private(

@@ -31,13 +31,7 @@ def airflow(sandbox, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     for dag_id, text in DAGS.items():
         (dags / f"{dag_id}.py").write_text(text)
-    connection = {
-        "conn_type": "mongodbatlas",
-        "login": sandbox.client_id,
-        "password": sandbox.client_secret,
-        "host": sandbox.url,
-    }
-    with PrivateAirflow(dags, connections={"atlas_default": connection}) as running:
+    with PrivateAirflow(dags, connections={"atlas_default": sandbox.connection}) as running:
         if running.version.startswith("2."):
             pytest.skip("the pages import airflow.sdk")
         yield running

@@ -19,10 +19,6 @@ def sandbox():
         yield running
 
 
-def connection(url: str, client_id: str, secret: str) -> dict[str, str]:
-    return {"conn_type": "mongodbatlas", "login": client_id, "password": secret, "host": url}
-
-
 @pytest.fixture(scope="module")
 def airflow(sandbox, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
@@ -35,6 +31,9 @@ def airflow(sandbox, tmp_path_factory):
         "atlas_no_rights_no_code": sandbox.add_account(rights=False, error_code=""),
         "atlas_crowd": sandbox.add_account(),
     }
-    connections = {name: connection(sandbox.url, *credentials) for name, credentials in accounts.items()}
+    connections = {
+        name: sandbox.connection | {"login": client_id, "password": secret}
+        for name, (client_id, secret) in accounts.items()
+    }
     with PrivateAirflow(dags, connections=connections, slots=16) as running:
         yield running

@@ -30,7 +30,7 @@ from airflow_provider_atlas.oauth.client import TokenClient
 from airflow_provider_atlas.sandbox import Sandbox
 from demo import processes
 from demo.settings import environment
-from tests.fleets.conftest import ROOT, connection
+from tests.fleets.conftest import ROOT
 
 
 def drive() -> None:
@@ -96,7 +96,7 @@ class Driver:
             "slots": 1,
         }
         # A worker that gets nowhere ends by itself, even if the test that started it is gone.
-        conn = connection(sandbox.url, sandbox.client_id, sandbox.client_secret) | {"extra": {"max_wait": 30}}
+        conn = sandbox.connection | {"extra": {"max_wait": 30}}
         env = environment(**settings) | {"AIRFLOW_CONN_ATLAS_DEFAULT": json.dumps(conn)}
         with self._log.open("w") as log:
             migrate = [sys.executable, "-m", "airflow", "db", "migrate"]

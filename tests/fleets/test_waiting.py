@@ -17,7 +17,6 @@ import pytest
 from airflow_provider_atlas.sandbox import Sandbox
 from demo import leaks
 from demo.airflow import PrivateAirflow
-from tests.fleets.conftest import connection
 from tests.fleets.test_scopes import states
 
 SIZE = 30
@@ -42,7 +41,7 @@ def sandboxes():
 def airflow(sandboxes, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     shutil.copy(Path(__file__).parent / "dags" / "waiting.py", dags)
-    connections = {name: connection(box.url, box.client_id, box.client_secret) for name, box in sandboxes.items()}
+    connections = {name: box.connection for name, box in sandboxes.items()}
     with PrivateAirflow(dags, connections=connections, slots=16) as running:
         leaks.watch(running)
         yield running

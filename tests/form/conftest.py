@@ -33,9 +33,7 @@ def sandbox():
 
 @pytest.fixture(scope="module")
 def airflow(sandbox):
-    account = {"login": sandbox.client_id, "password": sandbox.client_secret, "host": sandbox.url}
-    connections = {"atlas_portless": {"conn_type": "mongodbatlas", **account}}
-    with PrivateAirflow(ROOT / "example_dags", connections=connections) as running:
+    with PrivateAirflow(ROOT / "example_dags", connections={"atlas_portless": sandbox.connection}) as running:
         yield running
 
 

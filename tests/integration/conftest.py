@@ -25,12 +25,7 @@ def airflow(sandbox, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True)
-    right = {
-        "conn_type": "mongodbatlas",
-        "login": sandbox.client_id,
-        "password": sandbox.client_secret,
-        "host": sandbox.url,
-    }
+    right = sandbox.connection
     wrong = {**right, "password": "mdb_sa_sk_Some-Other_Secret"}
     with PrivateAirflow(
         dags,

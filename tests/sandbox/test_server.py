@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.sandbox import Counters, Sandbox
 
 
@@ -158,3 +160,12 @@ def test_knobs_can_be_turned_while_it_runs(sandbox, generate):
     sandbox.reset_counters()
     assert statuses == [200, 403, 403, 429]
     assert sandbox.counters == Counters(active=1)
+
+
+def test_its_connection_leads_a_hook_to_its_default_account(sandbox, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_ATLAS_SANDBOX", json.dumps(sandbox.connection))
+    account = AtlasServiceAccountHook("atlas_sandbox").settings.account
+    assert (account.client_id, account.client_secret) == (sandbox.client_id, sandbox.client_secret)
+    assert account.base_url == sandbox.url
+    with pytest.raises(RuntimeError, match="has no URL before it is started"):
+        _ = Sandbox().connection

@@ -1,0 +1,253 @@
+"""
+Kills, faults of Atlas and pauses of the database, beneath a real Airflow on Celery, Redis and PostgreSQL.
+
+Run ``make test-faults``, or ``python -m tests.faults --seed 1 --rounds 20``. In each round a fleet in deployment scope,
+one-run fleets and rotations of the deployment's token are at work while Atlas fails at random, a worker, the triggerer,
+the scheduler and the API server are each killed with everything that they have started, and the database stands still.
+When all has ended, the tasks are told by their ends, and one undisturbed rotation shows what is left of the tokens. The
+tally goes to ``docs/measured/faults.md``; a promise that was broken is named there, and is the exit status.
+
+Airflow is told to notice the dead in 20 s instead of 300: it notices the same, and a round takes two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+from cryptography.fernet import Fernet
+
+from airflow_provider_atlas.cache.deployment import DeploymentToken
+from airflow_provider_atlas.cache.sealing import unseal
+from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.token import fingerprint
+from airflow_provider_atlas.sandbox import Sandbox
+from demo.airflow import AirflowFailed, PrivateAirflow
+from tests.distributed.services import Services
+from tests.faults.outcomes import is_breach, outcome
+from tests.fleets.conftest import ROOT
+
+ROTATION = "atlas_token_rotation"
+#: DAG and conf of the runs that each round begins with.
+WORK = (
+    ("fleet_deployment", {"size": 8, "seconds": 6}),
+    (ROTATION, {}),
+    *[("fleet_run", {"size": 3})] * 3,
+    (ROTATION, {}),
+    ("fleet_deployment", {"size": 8, "seconds": 6}),
+    *[("fleet_run", {"size": 3})] * 3,
+    (ROTATION, {}),
+)
+PROCESSES = ("worker", "triggerer", "scheduler", "api-server")
+DEADLINE = 300.0
+"""Seconds for a round: four that are dead are noticed, started again, and their work is done."""
+FAULTS = {
+    "500": {},
+    "503": {"status": 503, "headers": {"Retry-After": "2"}},
+    "429": {"status": 429, "headers": {"Retry-After": "12"}},
+    "reset": {"kind": "drop"},
+    "garbage": {"status": 200, "body": b"\x00\xff<html>{"},
+    "silence": {"kind": "silence", "seconds": 8.0},
+}
+NOTICE_SOON = {
+    "CORE__DEFAULT_TASK_RETRIES": 2,
+    "CORE__DEFAULT_TASK_RETRY_DELAY": 3,
+    "OPERATORS__DEFAULT_DEFERRABLE": True,
+    "CELERY__WORKER_CONCURRENCY": 5,
+    "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": 60,
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 20,
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": 5,
+    "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 10,
+    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": 15,
+    "SCHEDULER__TASK_QUEUED_TIMEOUT": 30,
+    "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": 5,
+    "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 15,
+    "TRIGGERER__JOB_HEARTBEAT_SEC": 2,
+}
+
+
+class Driver:
+    """Rounds of work and disturbance, and the tally of what came of them."""
+
+    def __init__(self, airflow: PrivateAirflow, services: Services, sandbox: Sandbox, seed: int) -> None:
+        self.kills: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.ends: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
+        self.breaches: list[str] = []
+        self.pauses = 0
+        self._airflow, self._services, self._sandbox = airflow, services, sandbox
+        self._random, self._seed = Random(seed), seed  # noqa: S311 - to be repeated, not to be kept
+        self._account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
+        self._store = DeploymentToken(self._account, self, mint=pytest.fail, max_wait=0)
+
+    def round(self, number: int) -> None:
+        runs = [(dag_id, self._airflow.trigger(dag_id, conf)) for dag_id, conf in WORK]
+        with self._failing_atlas(number):
+            for what in self._random.sample((*PROCESSES, "database"), len(PROCESSES) + 1):
+                time.sleep(self._random.uniform(0, 6))
+                self._disturb(what)
+        deadline = time.monotonic() + DEADLINE
+        for dag_id, run_id in runs:
+            with contextlib.suppress(AirflowFailed):  # its tasks are told as not ended
+                self._airflow.wait(dag_id, run_id, deadline - time.monotonic())
+        for dag_id, run_id in runs:
+            self._tell_tasks(number, dag_id, run_id)
+        self._tell_tokens(number, [run_id for dag_id, run_id in runs if dag_id == "fleet_run"])
+
+    def _disturb(self, what: str) -> None:
+        if what == "database":
+            self.pauses += 1
+            self._services.pause_database(self._random.uniform(2, 10))
+            return
+        self.kills[what] += 1
+        role = self._random.choice(("celery-worker", "celery-worker.2")) if what == "worker" else what
+        self._airflow.kill(role)
+        time.sleep(self._random.uniform(0, 4))
+        self._airflow.start_component(role, 120)
+
+    @contextlib.contextmanager
+    def _failing_atlas(self, number: int):
+        over = threading.Event()
+
+        def fail() -> None:
+            chance = Random(f"{self._seed} {number}")  # noqa: S311 - as above
+            before = self._sandbox.counters.faults
+            while not over.wait(chance.uniform(0.5, 2.5)):
+                endpoint, name = chance.choice(("token", "token", "revoke", "api")), chance.choice(sorted(FAULTS))
+                # What nobody meets in this round would wait for the next one's rotation.
+                if self._sandbox.counters.faults - before < sum(self.faults.values()) - begun:
+                    continue
+                fault = FAULTS[name]
+                if endpoint == "revoke" and name == "garbage":  # a revocation that Atlas answers with 200 has happened
+                    fault = fault | {"status": 502}
+                self.faults[name] += 1
+                self._sandbox.fail_next(endpoint, **fault)
+
+        begun = sum(self.faults.values())
+        thread = threading.Thread(target=fail)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _tell_tasks(self, number: int, dag_id: str, run_id: str) -> None:
+        logs = {path: text for path, text in self._airflow.logs() if f"run_id={run_id}" in path.parts}
+        where = "dag_id = ? AND run_id = ?"
+        tasks = f"SELECT task_id, map_index, try_number, state FROM task_instance WHERE {where}"
+        for task_id, map_index, tries, state in self._airflow.query(tasks, (dag_id, run_id)):
+            mine = {f"task_id={task_id}", f"map_index={map_index}"} if map_index >= 0 else {f"task_id={task_id}"}
+            log = b"\n".join(
+                text
+                for path, text in sorted(logs.items())
+                if mine <= set(path.parts) and path.name.startswith(f"attempt={tries}.")
+            )
+            told = f"SELECT event, extra FROM log WHERE {where} AND task_id = ? AND map_index = ?"
+            events = self._airflow.query(told, (dag_id, run_id, task_id, map_index))
+            end = outcome(state, log, [f"{event} {extra}" for event, extra in events])
+            self.ends[end] += 1
+            if is_breach(end):
+                self.breaches.append(f"round {number}: {dag_id} {task_id} {map_index} try {tries}, {state}: {end}")
+                print(self.breaches[-1], *map(tuple, events), log.decode(errors="replace")[-3000:], sep="\n")
+
+    def _tell_tokens(self, number: int, one_run: list[str]) -> None:
+        """Rotate in peace; of the tokens that live then, all but the deployment's want an explanation."""
+        for _ in range(3):  # a fault may still wait for its request
+            if self._airflow.run_dag(ROTATION, timeout=DEADLINE).state == "success":
+                break
+        current = self._store.read().token
+        living = {token for token in self._sandbox.issued if self._sandbox.is_active(token)}
+        if current is None or current.value not in living:
+            self.breaches.append(f"round {number}: the deployment's token is dead")
+        left = living - {current.value if current else ""}
+        said = b"\n".join(text for _, text in self._airflow.logs() if b" its own" in text or b" of its own" in text)
+        handed_on = {value: run_id for run_id in one_run for value in self._handed_on(run_id)}
+        for token in left:
+            if token in handed_on:
+                why = "handed on, and the task that was to revoke it failed"
+                if self._revoke_states(handed_on[token]) == {"success"}:
+                    self.breaches.append(f"round {number}: a green task over a live token")
+            elif fingerprint(token).encode() in said:
+                why = "a task's own while the store was down, as its log says"
+            else:
+                why = "orphaned by a kill"
+            self.tokens[why] += 1
+            self._sandbox.expire(token)  # to be counted once
+
+    def _handed_on(self, run_id: str) -> list[str]:
+        sql = "SELECT value FROM xcom WHERE dag_id = 'fleet_run' AND key = 'token' AND run_id = ?"
+        return [unseal(self._account, row["value"]).value for row in self._airflow.query(sql, (run_id,))]
+
+    def _revoke_states(self, run_id: str) -> set[str]:
+        sql = "SELECT state FROM task_instance WHERE dag_id = 'fleet_run' AND task_id = 'revoke' AND run_id = ?"
+        return {row["state"] for row in self._airflow.query(sql, (run_id,))}
+
+    def read(self, name: str) -> str | None:
+        """A Variable, past Airflow; the store as `DeploymentToken` wants it."""
+        rows = self._airflow.query("SELECT val FROM variable WHERE key = ?", (name,))
+        return Fernet(self._airflow.fernet_key).decrypt(rows[0]["val"]).decode() if rows else None
+
+    def table(self) -> str:
+        """The tally as Markdown."""
+        orphans, kills = self.tokens["orphaned by a kill"], sum(self.kills.values())
+        if orphans > kills:
+            self.breaches.append(f"{orphans} orphans after {kills} kills")
+        lines = [("what", "how often")]
+        lines += [(f"kill -9: {name}", self.kills[name]) for name in PROCESSES]
+        lines += [("database stood still, 2 to 10 s", self.pauses)]
+        lines += [(f"Atlas's fault: {name}", self.faults[name]) for name in FAULTS]
+        lines += [(f"tasks: {name}", count) for name, count in self.ends.most_common()]
+        lines += [("tokens issued", len(self._sandbox.issued))]
+        lines += [(f"tokens that lived on: {name}", count) for name, count in self.tokens.most_common()]
+        lines += [("promises broken", len(self.breaches))]
+        rows = [f"| {what} | {count} |\n" for what, count in lines]
+        return "".join([rows[0], "|---|---|\n", *rows[1:]])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=20, help="each kills every process once")
+    parser.add_argument("--write", type=Path, help="file for the tally")
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as dags,
+        Services() as services,
+        Sandbox(rate_limit=10, window=6.0, token_cap=100) as sandbox,
+    ):
+        for folder in (ROOT / "example_dags", ROOT / "tests" / "fleets" / "dags"):
+            shutil.copytree(folder, dags, dirs_exist_ok=True)
+        noticing = {f"AIRFLOW__{name}": str(value) for name, value in NOTICE_SOON.items()}
+        with PrivateAirflow(
+            dags,
+            connections={"atlas_default": sandbox.connection | {"extra": {"max_wait": 45, "timeout": 5}}},
+            environment=services.environment | noticing,
+            query=services.query,
+            slots=10,
+            celery_workers=2,
+        ) as airflow:
+            driver = Driver(airflow, services, sandbox, options.seed)
+            for number in range(1, options.rounds + 1):
+                started = time.monotonic()
+                driver.round(number)
+                print(f"round {number}: {time.monotonic() - started:.0f} s, {dict(driver.ends)}", flush=True)
+    tally = driver.table()
+    print(tally, *driver.breaches, sep="\n")
+    if options.write:
+        options.write.write_text(tally)
+    return 1 if driver.breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
