@@ -39,7 +39,7 @@ types: install  ## Strict types
 	$(BIN)/mypy
 
 unit: install  ## Unit tests with branch coverage
-	$(BIN)/pytest -m "not ($(SLOW))" --cov --cov-report=term
+	$(BIN)/pytest -m "not ($(SLOW))" -n 2 --dist loadfile --cov --cov-report=term
 
 test: lint types unit  ## Everything that a change must pass, a real Airflow included
 	$(BIN)/pytest -m integration
@@ -66,7 +66,7 @@ test-distributed:  ## The same on Celery with two workers and two triggerers; ne
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/pytest -m distributed -s tests/distributed
 
-test-faults:  ## Kills and faults on Celery, seed SEED, ROUNDS times every process; two minutes a round
+test-faults:  ## Kills and faults on Celery, seed SEED, ROUNDS times every process; three minutes a round
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
 

@@ -15,7 +15,7 @@ author = "The airflow-provider-atlas maintainers"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "measured/*"]
 myst_heading_anchors = 3
 
 html_theme = "furo"

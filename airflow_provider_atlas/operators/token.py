@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf, mask_secret
 
 from airflow_provider_atlas import metrics
+from airflow_provider_atlas.cache import window
 from airflow_provider_atlas.cache.memory import is_dead
 from airflow_provider_atlas.cache.sealing import PREFIX, is_sealed
 from airflow_provider_atlas.exceptions import InvalidSealedToken, load
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
-from airflow_provider_atlas.oauth.errors import AtlasError
+from airflow_provider_atlas.oauth.errors import AtlasError, RateLimited
 from airflow_provider_atlas.oauth.limits import seconds_to_wait
 
 if TYPE_CHECKING:
@@ -67,12 +68,22 @@ class _AtlasTokenOperator(BaseOperator):
             hook.settings = replace(hook.settings, max_wait=min(self._patience, WORTH_DEFERRING))
         return hook
 
-    def _wait_elsewhere(self, error: AtlasError, started: float, action: str, tokens: str = "") -> NoReturn:
+    def _ask_no_closed_window(self, hook: AtlasServiceAccountHook, action: str) -> None:
+        """Raise what Atlas would say, where another task on this machine has heard it already."""
+        left = window.closed_for(hook.settings.account, action, time.time())
+        if self.deferrable and left > WORTH_DEFERRING:
+            raise RateLimited("Atlas has told another task on this machine to wait", retry_after=left)
+
+    def _wait_elsewhere(
+        self, hook: AtlasServiceAccountHook, error: AtlasError, started: float, action: str, tokens: str = ""
+    ) -> NoReturn:
         """Defer, if ``error`` can be waited for until the task's deadline; else raise it."""
         from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
 
         now = time.time()
         wait = seconds_to_wait(error, 1, deferred=True)
+        if wait is not None and isinstance(error, RateLimited) and error.status is not None:
+            window.close(hook.settings.account, action, now + wait)
         deadline = started + self._patience
         moment = now + max(wait or 0.0, SOONEST)
         if not self.deferrable or wait is None or moment > deadline:
@@ -120,8 +131,8 @@ class GenerateTokenOperator(_AtlasTokenOperator):
     :param share: put the token in place of the one that the whole deployment shares (``cache_scope=deployment``).
         ``replaced`` is then what the store still holds unrevoked: hand it to a :class:`RevokeTokenOperator`.
     :param max_wait: seconds that the task may wait for Atlas in all, instead of the connection's; 0 raises at once.
-    :param deferrable: wait in the triggerer, for the rate limit and also for the cap on active tokens; default from
-        ``[operators] default_deferrable``.
+    :param deferrable: wait in the triggerer, for the rate limit and also for the cap on active tokens; and without
+        asking first, if another task on this machine was told to wait. Default from ``[operators] default_deferrable``.
     :raises InvalidClient: and its kin, see :mod:`airflow_provider_atlas.exceptions`; those that no retry can cure fail
         the task without one.
     """
@@ -135,9 +146,10 @@ class GenerateTokenOperator(_AtlasTokenOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         started, hook = time.time(), self._hook()
         try:
+            self._ask_no_closed_window(hook, "generate")
             return self._output(hook, *(hook.share_token() if self.share else (hook.generate_token(), [])))
         except AtlasError as error:
-            self._wait_elsewhere(error, started, "generate")
+            self._wait_elsewhere(hook, error, started, "generate")
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on with the token that the trigger generated."""
@@ -203,11 +215,12 @@ class RevokeTokenOperator(_AtlasTokenOperator):
         live, failure = self._open(hook, items)
         for position, text in enumerate(live):
             try:
+                self._ask_no_closed_window(hook, "revoke")
                 hook.revoke_token(text)
             except AtlasError as error:
                 # What does not open stands last, as something that does not: it ends the trigger after the others.
                 left = [*live[position:], *([UNUSABLE] if failure is not None else [])]
-                self._wait_elsewhere(error, started, "revoke", " ".join(left))
+                self._wait_elsewhere(hook, error, started, "revoke", " ".join(left))
         if failure is not None:
             self._give_up(failure)
 

@@ -10,11 +10,17 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, TaskDeferred
 
 from airflow_provider_atlas import exceptions
-from airflow_provider_atlas.cache import claim
+from airflow_provider_atlas.cache import claim, window
 from airflow_provider_atlas.exceptions import dump
 from airflow_provider_atlas.hooks import service_account
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
-from airflow_provider_atlas.operators.token import GRACE, SOONEST, GenerateTokenOperator, RevokeTokenOperator
+from airflow_provider_atlas.operators.token import (
+    GRACE,
+    SOONEST,
+    WORTH_DEFERRING,
+    GenerateTokenOperator,
+    RevokeTokenOperator,
+)
 from tests.cache.fakes import MemoryStore
 
 THROTTLED = {"status": 429, "headers": {"Retry-After": "40"}}
@@ -60,6 +66,52 @@ def test_a_long_wait_is_deferred_after_one_try(atlas_sandbox, says_nothing):
     assert deferred.method_name == "execute_complete"
     assert deferred.timeout.total_seconds() == pytest.approx(120 + GRACE, abs=2)
     says_nothing(ValueError(json.dumps(kwargs)), atlas_sandbox.client_secret)
+
+
+def test_a_task_that_knows_from_another_that_the_window_is_closed_defers_without_asking(hook, atlas_sandbox):
+    atlas_sandbox.fail_next("token", **THROTTLED)
+    _, first = deferral(generate())
+    told = window._path(hook.settings.account, "generate").stat().st_mtime
+    _, second = deferral(generate())
+    assert atlas_sandbox.counters.token_requests == 1
+    assert told == pytest.approx(first["moment"], abs=0.1)
+    assert told <= second["moment"] <= told + 6  # the spread
+    # What was not Atlas's word is not told on: the window would never open.
+    assert window._path(hook.settings.account, "generate").stat().st_mtime == told
+
+
+def test_a_task_that_may_not_wait_for_the_window_says_who_was_told(atlas_sandbox):
+    atlas_sandbox.fail_next("token", **THROTTLED)
+    deferral(generate())
+    with pytest.raises(exceptions.RateLimited, match="Atlas has told another task on this machine to wait"):
+        generate(max_wait=20).execute({})
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+@pytest.mark.parametrize(
+    ("left", "deferrable"),
+    [(WORTH_DEFERRING - 1, True), (40, False)],
+    ids=["a wait that is no worth a deferral", "a task that waits on its worker"],
+)
+def test_who_does_not_defer_asks_nevertheless(hook, atlas_sandbox, left, deferrable):
+    window.close(hook.settings.account, "generate", time.time() + left)
+    generate(deferrable=deferrable).execute({})
+    assert atlas_sandbox.counters.token_requests == 1
+
+
+def test_an_outage_is_no_closed_window(atlas_sandbox):
+    atlas_sandbox.fail_next("token", status=503, headers={"Retry-After": "40"})
+    deferral(generate())
+    assert generate().execute({})["token"]
+
+
+def test_revocations_have_a_window_of_their_own(hook, atlas_sandbox):
+    tokens = [hook.seal(hook.generate_token()) for _ in range(2)]
+    atlas_sandbox.fail_next("revoke", **THROTTLED)
+    for token in tokens:
+        deferral(RevokeTokenOperator(task_id="revoke", token=token, deferrable=True))
+    assert atlas_sandbox.counters.revoke_requests == 1
+    assert generate().execute({})["token"]
 
 
 def test_a_short_wait_is_sat_out(atlas_sandbox):
