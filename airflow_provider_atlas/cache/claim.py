@@ -120,11 +120,12 @@ class Claim:
             return False
         nonce = self._write(None)
         self._sleep(PAUSE)
-        found = self._read().get("nonce")
-        if found is None:  # on Airflow 3 a backend that fails reads as empty
+        text = self._store.read(self._name)
+        if text is None:  # on Airflow 3 a backend that fails reads as empty
             self._nonce = None
             raise StoreUnavailable("Airflow's Variables do not keep what is written")
-        if found != nonce:
+        # A claim without a nonce has been another's, who is through with it already.
+        if _parse(text).get("nonce") != nonce:
             self._nonce = None
         return self._nonce is not None
 
@@ -139,12 +140,7 @@ class Claim:
         return claim if self._monotonic() - self._seen[1] < STALE else None
 
     def _read(self) -> dict[str, object]:
-        try:
-            # A float of any digits is a number; an int of some hundred cannot be reckoned with.
-            claim = json.loads(self._store.read(self._name) or "{}", parse_int=float)
-        except (ValueError, RecursionError):
-            return {}
-        return claim if isinstance(claim, dict) else {}
+        return _parse(self._store.read(self._name) or "{}")
 
     def _write(self, wait: float | None) -> str:
         nonce = secrets.token_hex(8)
@@ -158,3 +154,12 @@ class Claim:
                 closed = {"closed_until": self._closed_until} if self._closed_until else {}
                 self._store.write(self._name, json.dumps(closed))
         self._nonce, self._closed_until = None, 0.0
+
+
+def _parse(text: str) -> dict[str, object]:
+    try:
+        # A float of any digits is a number; an int of some hundred cannot be reckoned with.
+        claim = json.loads(text, parse_int=float)
+    except (ValueError, RecursionError):
+        return {}
+    return claim if isinstance(claim, dict) else {}

@@ -55,6 +55,16 @@ def test_of_two_who_saw_it_free_the_last_writer_has_it(claim, store, clock, mock
     assert json.loads(store.texts["claim"])["nonce"] == "another"
 
 
+@pytest.mark.parametrize("given_back", ["{}", '{"closed_until": 1800000040.0}'])
+def test_who_looks_again_when_the_winner_is_through_already_has_lost_a_race_and_no_store(
+    claim, store, mocker, given_back
+):
+    mocker.patch.object(claim, "_sleep", side_effect=lambda seconds: store.texts.update(claim=given_back))
+    with claim.held() as ours:
+        assert not ours
+    assert store.texts["claim"] == given_back
+
+
 def test_a_claim_whose_nonce_stands_still_is_taken_over(claim, store, clock):
     held_by(store)
     clock.now += 1000  # how old it is by other clocks means nothing
