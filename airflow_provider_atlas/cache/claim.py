@@ -9,7 +9,8 @@ costs one extra token here, never an error, and that is why a pause of this leng
 
 A holder that dies leaves its claim behind. A claim is stale when its nonce has stood unchanged for some seconds of *the
 observer's own* monotonic clock, so that clocks need not agree; a holder that waits for Atlas renews its nonce
-meanwhile, and says how long it is going to wait.
+meanwhile, and says how long it is going to wait. Who may not wait for long enough to see a claim go stale believes a
+holder for as long after each word of it, by the epoch clock.
 """
 
 from __future__ import annotations
@@ -65,10 +66,7 @@ class Claim:
 
     def closed_for(self) -> float:
         """Seconds for which a holder that gave up has told all others not to ask Atlas."""
-        until = self._read().get("closed_until")
-        left = until - self._clock() if isinstance(until, float) else 0.0
-        # A spread and another worker's clock may go beyond the longest wait; what is far beyond, nobody has said.
-        return min(left, LONGEST_WAIT) if 0 < left < 2 * LONGEST_WAIT else 0.0
+        return self._left(self._read())
 
     def give_up(self, wait: float) -> None:
         """Tell the others not to ask Atlas either for so many seconds, once the claim is given back."""
@@ -92,8 +90,9 @@ class Claim:
         """
         holder = self._holder()
         now = self._monotonic()
-        wait = holder.get("wait") if holder is not None else None
-        if now >= deadline and isinstance(wait, float):
+        wait, until = (holder.get(name) if holder is not None else None for name in ("wait", "believed_until"))
+        believed = isinstance(until, float) and self._clock() < until
+        if now >= deadline and isinstance(wait, float) and believed:
             raise RateLimited(
                 "Another task is waiting for Atlas, and this one may not wait that long",
                 retry_after=min(max(0.0, wait), LONGEST_WAIT),  # in this order also of NaN
@@ -129,8 +128,16 @@ class Claim:
             self._nonce = None
         return self._nonce is not None
 
+    def _left(self, claim: dict[str, object]) -> float:
+        until = claim.get("closed_until")
+        left = until - self._clock() if isinstance(until, float) else 0.0
+        # A spread and another worker's clock may go beyond the longest wait; what is far beyond, nobody has said.
+        return min(left, LONGEST_WAIT) if 0 < left < 2 * LONGEST_WAIT else 0.0
+
     def _holder(self) -> dict[str, object] | None:
         claim = self._read()
+        left = self._left(claim)
+        self._closed_until = self._clock() + left if left else 0.0  # to be handed on by whoever takes the claim
         nonce = claim.get("nonce")
         if not isinstance(nonce, str):
             self._seen = None
@@ -144,7 +151,13 @@ class Claim:
 
     def _write(self, wait: float | None) -> str:
         nonce = secrets.token_hex(8)
-        self._store.write(self._name, json.dumps({"nonce": nonce, "wait": wait}))
+        claim = {
+            "nonce": nonce,
+            "wait": wait,
+            "believed_until": self._clock() + STALE,
+            "closed_until": self._closed_until,
+        }
+        self._store.write(self._name, json.dumps(claim))
         self._nonce = nonce
         return nonce
 

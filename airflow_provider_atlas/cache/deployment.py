@@ -185,12 +185,11 @@ class DeploymentToken:
             tokens = [token for token in (content.token, *content.superseded) if token is not None]
             for token in tokens:
                 revoke(token)
-            self._store.remove(self.name)
+            for name in (self.name, self.claim_name):
+                self._store.remove(name)
             return len(tokens)
 
-        count = self._in_turn(change)
-        self._store.remove(self.claim_name)
-        return count
+        return self._in_turn(change)
 
     def read(self) -> Content:
         """What the store holds and this secret opens; anything else is a miss, with one warning."""
@@ -217,6 +216,8 @@ class DeploymentToken:
                 if ours:
                     if (token := look(self.read())) is not None:
                         return token
+                    if self._claim.closed_for() > 0:  # since we looked last
+                        continue
                     attempt += 1
                     try:
                         token = self._mint()

@@ -32,7 +32,7 @@ from airflow_provider_atlas.get_provider_info import (
     UI_FIELD_BEHAVIOUR,
 )
 from airflow_provider_atlas.hooks.settings import Settings
-from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, StoreUnavailable, TokenExpired
+from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, TokenExpired
 from airflow_provider_atlas.oauth.patience import patiently
 from airflow_provider_atlas.oauth.token import AccessToken, fingerprint
 
@@ -265,12 +265,12 @@ class AtlasServiceAccountHook(BaseHook):
 
         :param token: a new one of this connection; generated if left out.
         :return: the token, and sealed, what the store still holds unrevoked. Revoke these when the new one is out.
-        :raises StoreUnavailable: if Airflow's Variables cannot be written; the new token is then revoked.
+        :raises StoreUnavailable: if Airflow's Variables cannot be written. After any error the new token is revoked.
         """
         minted = [] if token is None else [token]
         try:
             token, replaced = self._deployment(minted).publish(token)
-        except StoreUnavailable:
+        except AtlasError:
             for unknown in minted:
                 self._revoke_quietly(unknown, max_wait=0)
             raise

@@ -21,8 +21,8 @@ def claim(store, clock):
     return Claim(store, "claim", clock=clock, monotonic=clock, sleep=clock.sleep)
 
 
-def held_by(store, nonce="another", wait=None):
-    store.texts["claim"] = json.dumps({"nonce": nonce, "wait": wait})
+def held_by(store, nonce="another", wait=None, believed_until=1e10):
+    store.texts["claim"] = json.dumps({"nonce": nonce, "wait": wait, "believed_until": believed_until})
 
 
 def test_a_free_claim_is_taken_after_a_pause_and_given_back(claim, store, clock):
@@ -118,6 +118,19 @@ def test_who_may_not_wait_as_long_as_the_holder_does_is_told_how_long_that_is(cl
     assert caught.value.retry_after == 42
 
 
+def test_a_holder_that_has_died_while_it_waited_for_atlas_holds_up_not_even_who_may_not_wait(claim, store, clock):
+    with claim.held():
+        claim._write(28.0)
+        left_behind = store.texts["claim"]
+    store.texts["claim"] = left_behind
+    with pytest.raises(RateLimited):
+        claim.wait(clock.now)
+    clock.now += STALE
+    while not claim._try():
+        claim.wait(clock.now)  # an error would leave the claim to the dead for ever
+    assert sum(clock.slept) <= STALE + 2 * PAUSE + POLL
+
+
 def test_a_holder_that_only_asks_atlas_is_given_a_little_longer(claim, store, clock):
     held_by(store)
     claim.wait(clock.now - STALE)
@@ -134,7 +147,7 @@ def test_a_store_that_keeps_nothing_is_an_error_and_no_lost_race(claim, store):
 
 @pytest.mark.parametrize(("wait", "told"), [("9" * 400, 3600), ("-1", 0), ("NaN", 0)])
 def test_a_wait_that_nobody_can_have_is_told_as_one_that_can_be_waited(claim, store, clock, wait, told):
-    store.texts["claim"] = f'{{"nonce": "another", "wait": {wait}}}'
+    store.texts["claim"] = f'{{"nonce": "another", "wait": {wait}, "believed_until": 1e10}}'
     with pytest.raises(RateLimited) as caught:
         claim.wait(clock.now)
     assert caught.value.retry_after == told
@@ -152,6 +165,20 @@ def test_who_gives_up_tells_the_others_not_to_ask_either(claim, store, clock):
     assert claim.closed_for() == pytest.approx(40)
     clock.now += 41
     assert claim.closed_for() == 0
+
+
+def test_who_takes_the_claim_next_does_not_lose_what_was_told(claim, store, clock):
+    with claim.held():
+        claim.give_up(40)
+    other = Claim(store, "claim", clock=clock, monotonic=clock, sleep=clock.sleep)
+    with other.held() as ours:
+        assert ours
+        assert claim.closed_for() == pytest.approx(40 - PAUSE)
+    assert claim.closed_for() == pytest.approx(40 - PAUSE)
+    clock.now += 40
+    with other.held():
+        pass
+    assert store.texts["claim"] == "{}"
 
 
 @pytest.mark.parametrize("until", [None, "soon", -5, 1e300, 10**400])

@@ -137,14 +137,12 @@ class Worker:
     def ask(self, question: Callable[[DeploymentToken], T], max_wait: float) -> T | AtlasError:
         """What is promised of every call: it ends in time, gives its claim back, and fails only for a reason."""
         world, began, self.claimed = self.world, self.world.now, ""
-        # Without patience nobody can tell a dead holder from one that waits.
-        trouble = not world.left_behind.isdisjoint(world.store.texts.values())
         time = {"clock": lambda: world.now, "monotonic": lambda: world.now - NOW * self.number, "sleep": self.sleep}
         result: T | AtlasError
         try:
             result = question(DeploymentToken(ACCOUNT, self, self.mint, max_wait, **time))
         except (RateLimited, AtlasUnreachable) as error:
-            assert trouble or world.troubled_until >= began, "a call fails, though nothing is wrong"
+            assert world.troubled_until >= began, "a call fails, though nothing is wrong"
             result = error
         assert "nonce" not in self.claimed or self.claimed not in world.store.texts.values(), "a claim is kept"
         assert world.now - began <= max_wait + 2 * STALE + PAUSE + POLL + 1, "a call takes too long"
@@ -202,7 +200,6 @@ class StoreMachine(RuleBasedStateMachine):
         self.refusal_at = -math.inf
         self.closed_until = -math.inf
         self.troubled_until = -math.inf
-        self.left_behind: set[str] = set()  # claims of the dead
 
     def issue(self) -> AccessToken:
         now = datetime.fromtimestamp(self.now, UTC)
@@ -279,7 +276,6 @@ class StoreMachine(RuleBasedStateMachine):
             self.orphans |= {worker.minted} - {""}
             self.troubled_until = max(self.troubled_until, self.now)
             self.closed_until = -math.inf  # nobody but the dead may know
-            self.left_behind |= {worker.claimed} if "nonce" in worker.claimed else set()
             worker.die()
 
     @precondition(lambda self: len(self.busy()) < 2)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
 
 from airflow_provider_atlas import exceptions
@@ -128,6 +131,16 @@ def test_a_rotation_that_cannot_publish_gives_its_token_back(worker, store, atla
     store.before_write = fail
     with pytest.raises(exceptions.StoreUnavailable):
         worker().share_token()
+    assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
+
+
+def test_a_token_that_cannot_be_published_because_another_waits_for_atlas_is_given_back(worker, store, atlas_sandbox):
+    hook = worker(max_wait=0)
+    token = hook.generate_token()
+    waiting = {"nonce": "another", "wait": 40.0, "believed_until": time.time() + 60}
+    store.texts[hook._deployment().claim_name] = json.dumps(waiting)
+    with pytest.raises(exceptions.RateLimited):
+        hook.share_token(token)
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
 
 
