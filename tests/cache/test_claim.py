@@ -21,7 +21,7 @@ def claim(store, clock):
     return Claim(store, "claim", clock=clock, monotonic=clock, sleep=clock.sleep)
 
 
-def held_by(store, nonce="another", wait=None, believed_until=1e10):
+def held_by(store, nonce="another", wait=None, believed_until=1_800_000_000 + STALE):
     store.texts["claim"] = json.dumps({"nonce": nonce, "wait": wait, "believed_until": believed_until})
 
 
@@ -147,7 +147,7 @@ def test_a_store_that_keeps_nothing_is_an_error_and_no_lost_race(claim, store):
 
 @pytest.mark.parametrize(("wait", "told"), [("9" * 400, 3600), ("-1", 0), ("NaN", 0)])
 def test_a_wait_that_nobody_can_have_is_told_as_one_that_can_be_waited(claim, store, clock, wait, told):
-    store.texts["claim"] = f'{{"nonce": "another", "wait": {wait}, "believed_until": 1e10}}'
+    store.texts["claim"] = f'{{"nonce": "another", "wait": {wait}, "believed_until": 1800000010.0}}'
     with pytest.raises(RateLimited) as caught:
         claim.wait(clock.now)
     assert caught.value.retry_after == told
@@ -165,6 +165,13 @@ def test_who_gives_up_tells_the_others_not_to_ask_either(claim, store, clock):
     assert claim.closed_for() == pytest.approx(40)
     clock.now += 41
     assert claim.closed_for() == 0
+
+
+@pytest.mark.parametrize("until", [-STALE, 3600, 1e300, None, "soon"])
+def test_a_holder_is_not_believed_for_what_its_clock_alone_says(claim, store, clock, until):
+    held_by(store, wait=42, believed_until=clock.now + until if isinstance(until, float | int) else until)
+    claim.wait(clock.now)
+    assert clock.slept == [POLL]
 
 
 def test_who_takes_the_claim_next_does_not_lose_what_was_told(claim, store, clock):

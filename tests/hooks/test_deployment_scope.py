@@ -137,7 +137,7 @@ def test_a_rotation_that_cannot_publish_gives_its_token_back(worker, store, atla
 def test_a_token_that_cannot_be_published_because_another_waits_for_atlas_is_given_back(worker, store, atlas_sandbox):
     hook = worker(max_wait=0)
     token = hook.generate_token()
-    waiting = {"nonce": "another", "wait": 40.0, "believed_until": time.time() + 60}
+    waiting = {"nonce": "another", "wait": 40.0, "believed_until": time.time() + claim.STALE}
     store.texts[hook._deployment().claim_name] = json.dumps(waiting)
     with pytest.raises(exceptions.RateLimited):
         hook.share_token(token)
