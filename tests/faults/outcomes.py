@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from airflow_provider_atlas import exceptions
 
 #: What the log says when a process died beneath its task, by SIGKILL or by the end of what it talked to.
-KILLED = re.compile(r"heartbeat|state mismatch|stuck in queued|executor reports|-9|SIGKILL", re.IGNORECASE)
+KILLED = re.compile(r"heartbeat|state mismatch|stuck in queued|executor reports|(?<![\w-])-9\b|SIGKILL", re.IGNORECASE)
 #: Errors of Airflow and of its connection to its own API server.
 AIRFLOW = re.compile(r"Airflow|TaskDeferral|ServerResponse|API_SERVER|^httpx?|ConnectError|ReadTimeout|RemoteProtocol")
 #: A user whose token was taken away.

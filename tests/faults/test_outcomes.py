@@ -29,6 +29,7 @@ def failed_with(kind: str, text: str = "") -> bytes:
         ("failed", failed_with("TaskDeferralTimeout"), [], "Airflow's error"),
         ("failed", b"", ["heartbeat timeout None"], "killed, as Airflow reports"),
         ("failed", b"Process exited with -9", [], "killed, as Airflow reports"),
+        ("failed", b"try 01a21208-9f53-7d1f of 2026-9-9", [], "unexplained"),
         ("failed", failed_with("KeyError"), ["heartbeat timeout None"], "unexplained"),
         ("failed", b"", ["running None"], "unexplained"),
         ("running", b"", [], "not ended"),
