@@ -3,8 +3,6 @@ PYTHON ?= python3
 AIRFLOW ?= 3.3.2
 VENV ?= .venv
 UV := .tools/bin/uv
-# Marks of tests that start more than a process of their own.
-SLOW := integration or fleet or form or distributed
 BIN := $(VENV)/bin
 SEED ?= 1
 ROUNDS ?= 10
@@ -39,7 +37,7 @@ types: install  ## Strict types
 	$(BIN)/mypy
 
 unit: install  ## Unit tests with branch coverage
-	$(BIN)/pytest -m "not ($(SLOW))" -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term
 
 test: lint types unit  ## Everything that a change must pass, a real Airflow included
 	$(BIN)/pytest -m integration
@@ -84,14 +82,14 @@ docs: install  ## Documentation as HTML in docs/_build
 
 fuzz: install  ## Ten thousand examples of everything that is parsed, then atheris; minutes
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group fuzz
-	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/fuzz -q
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/fuzz -q -n 2
 	for parser in sealed answer; do $(BIN)/python -m tests.fuzz.atheris_parsers $$parser -max_total_time=60 || exit 1; done
 
 test-lowest: $(UV)  ## Unit tests with the oldest dependencies that pyproject.toml allows, in an environment of its own
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
 	    "apache-airflow==2.11.0" "apache-airflow-providers-common-compat==1.22.0" -e ".[sandbox]" --group test
-	.venv-lowest/bin/pytest -m "not ($(SLOW))" -q
+	.venv-lowest/bin/pytest -m "not slow" -q
 
 build: install  ## Wheel and source distribution
 	@rm -rf dist

@@ -45,11 +45,12 @@ class DagRunResult:
             if f"run_id={self.run_id}" in path.parts:
                 task = next(part for part in path.parts if part.startswith("task_id="))
                 for line in text.decode(errors="replace").splitlines():
-                    if error := _error(line):
+                    if error := error_in(line):
                         yield f"{self.dag_id} {task.removeprefix('task_id=')}: {error}"
 
 
-def _error(line: str) -> str:
+def error_in(line: str) -> str:
+    """The error that a line of a task's log tells, as `Type: message` on Airflow 3; else an empty text."""
     if '"error_detail":' in line:  # Airflow 3
         first = json.loads(line)["error_detail"][0]
         return f"{first['exc_type']}: {first['exc_value']}"

@@ -18,7 +18,7 @@ from demo.leaks import forms
 
 pytest_plugins = ["airflow_provider_atlas.testing"]
 
-#: Folders whose tests start more than a process of their own, and the mark of each.
+#: Folders whose tests start more than a process of their own, and the mark of each; whatever bears one is slow.
 SLOW = {
     "distributed": "distributed",
     "fleets": "fleet",
@@ -37,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = SLOW.get(item.path.relative_to(Path(__file__).parent).parts[0])
         if mark is not None:
             item.add_marker(mark)
+        if {marker.name for marker in item.iter_markers()} & set(SLOW.values()):
+            item.add_marker("slow")
 
 
 @dataclass

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
 from airflow_provider_atlas import exceptions
+from demo.runs import error_in
 
 #: What the log says when a process died beneath its task, by SIGKILL or by the end of what it talked to.
 KILLED = re.compile(r"heartbeat|state mismatch|stuck in queued|executor reports|(?<![\w-])-9\b|SIGKILL", re.IGNORECASE)
@@ -31,15 +31,17 @@ def outcome(state: str | None, log: bytes, events: Iterable[str]) -> str:
         return str(state)
     if state != "failed":
         return "not ended"
-    errors = [_error(line) for line in log.splitlines() if b'"error_detail"' in line]
-    kind, text = errors[-1] if errors else ("", "")
-    if TAKEN_AWAY.search(f"{kind}: {text}"):
+    said = log.decode(errors="replace")
+    errors = [error for line in said.splitlines() if (error := error_in(line))]
+    error = errors[-1] if errors else ""
+    kind = error.partition(":")[0]
+    if TAKEN_AWAY.search(error):
         return "token taken away"
     if kind in exceptions.__all__:
         return "typed error"
     if AIRFLOW.search(kind):
         return "Airflow's error"
-    if not kind and (any(map(KILLED.search, events)) or KILLED.search(log.decode(errors="replace"))):
+    if not kind and (any(map(KILLED.search, events)) or KILLED.search(said)):
         return "killed, as Airflow reports"
     return "unexplained"
 
@@ -47,8 +49,3 @@ def outcome(state: str | None, log: bytes, events: Iterable[str]) -> str:
 def is_breach(outcome: str) -> bool:
     """Whether a promise was broken."""
     return outcome in ("token taken away", "not ended", "unexplained")
-
-
-def _error(line: bytes) -> tuple[str, str]:
-    first = json.loads(line)["error_detail"][0]
-    return first["exc_type"], str(first["exc_value"])
