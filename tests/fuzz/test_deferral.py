@@ -193,10 +193,12 @@ events = json_values | st.fixed_dictionaries(
 @example({"status": "error", "error": {"type": "RateLimited", "data": {"retry_after": "soon"}}}, "token")
 @example({"status": "error", "error": {"type": "AtlasError", "data": {"waited": "long"}}}, "token")
 def test_any_event_is_what_it_brings_or_an_error_that_can_be_printed_and_waited_for(event, key):
-    result = right_or_typed(lambda: _answer(event, key), CLIENT_SECRET * 2)
-    if not isinstance(result, AtlasError):
-        assert result == event[key]
+    # What a trigger wrote held no secret; what others wrote is said as they wrote it.
+    try:
+        assert _answer(event, key) == event[key]
         return
+    except AtlasError as error:
+        result = error
     assert str(result)
     assert json.dumps(dump(result))
     assert not isinstance(result, AtlasApiError) or isinstance(result.remedy, str)

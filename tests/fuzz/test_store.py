@@ -2,8 +2,8 @@
 The deployment's store as a state machine: workers use, replace and rotate one token in every order of their steps.
 
 A worker is a thread that stops before each step that others could see: one runs at a time, and who goes on is drawn.
-Steps take no time, so that nobody stalls between look and write, and nothing is forgiven: two never ask Atlas at once.
-The one extra token that is promised of those who stall would make an allowance of every rule here.
+Steps but Atlas's answer take no time, so that nobody stalls between look and write, and nothing is forgiven: two never
+ask Atlas at once. The one extra token that is promised of those who stall would make an allowance of every rule here.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ LONGEST_TROUBLE = 45.0
 #: Sleeps are rounded up to this, in which floats of epoch seconds are exact: who sleeps until a moment is there then.
 TICK = 1 / 1024
 stops = st.sampled_from(["read", "write", "mint", "sleep"])
+delays = st.sampled_from([0.0, 0.0, 3.0])  # shorter than the claim of somebody who is not heard of is believed
 refusals = (
     st.none() | st.builds(AtlasUnreachable) | st.builds(RateLimited, retry_after=st.sampled_from([1.0, 5.0, 30.0]))
 )
@@ -61,6 +62,7 @@ class Worker:
         self.held: AccessToken | None = None  # as in the cache of its process
         self.refused: AccessToken | None = None  # what it asks to be replaced
         self.refusal: AtlasError | None = None  # Atlas's next answer
+        self.delay = self.delayed = 0.0  # until it comes, and all of them within one call
         self.minted = ""  # on its way from Atlas to the store
         self.claimed = ""  # what it last wrote there
 
@@ -121,13 +123,16 @@ class Worker:
             if self.refused is not None:
                 self.world.refusal_at = self.world.now
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, step: str = "sleep") -> None:
         self.wakes = self.world.now + math.ceil(seconds / TICK) * TICK
-        self.stop("sleep")
+        self.stop(step)
         self.wakes = -math.inf
 
     def mint(self) -> AccessToken:
         self.stop("mint")
+        if self.delay:
+            self.delayed += self.delay
+            self.sleep(self.delay, "answer")
         if self.refusal is not None:
             raise self.refusal
         token = self.world.issue()
@@ -136,7 +141,7 @@ class Worker:
 
     def ask(self, question: Callable[[DeploymentToken], T], max_wait: float) -> T | AtlasError:
         """What is promised of every call: it ends in time, gives its claim back, and fails only for a reason."""
-        world, began, self.claimed = self.world, self.world.now, ""
+        world, began, self.claimed, self.delayed = self.world, self.world.now, "", 0.0
         time = {"clock": lambda: world.now, "monotonic": lambda: world.now - NOW * self.number, "sleep": self.sleep}
         result: T | AtlasError
         try:
@@ -145,7 +150,7 @@ class Worker:
             assert world.troubled_until >= began, "a call fails, though nothing is wrong"
             result = error
         assert "nonce" not in self.claimed or self.claimed not in world.store.texts.values(), "a claim is kept"
-        assert world.now - began <= max_wait + 2 * STALE + PAUSE + POLL + 1, "a call takes too long"
+        assert world.now - began <= max_wait + 2 * STALE + PAUSE + POLL + 1 + self.delayed, "a call takes too long"
         return result
 
     def use(self) -> None:
@@ -162,7 +167,7 @@ class Worker:
             result = self.ask(DeploymentToken.get, self.max_wait)
             if found is not None:
                 assert isinstance(result, AccessToken), "a living token is taken away"
-                assert world.now <= began + PAUSE, "a living token is kept back"
+                assert world.now <= began + PAUSE + self.delayed, "a living token is kept back"
         if isinstance(result, AccessToken):
             self.held = result
             assert result == found or (result.value not in world.revoked and world.lasts(result))
@@ -225,7 +230,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.now = min(worker.wakes for worker in self.busy())
         return self.awake()
 
-    def step(self, worker: Worker, refusal: AtlasError | None = None) -> None:
+    def step(self, worker: Worker, refusal: AtlasError | None = None, delay: float = 0.0) -> None:
         """One step of a worker, and what is promised of the store at any time."""
         if worker.at == "mint":
             token = self.reader.read().token
@@ -235,13 +240,14 @@ class StoreMachine(RuleBasedStateMachine):
                 assert token == worker.refused or renewal(token, self.now) is Renewal.MANDATORY, "there is another"
             elif worker.job == Worker.use:
                 assert renewal(token, self.now) is not Renewal.NOT_YET, "there is one"
-            worker.refusal = refusal
+            worker.refusal, worker.delay = refusal, delay
             if refusal is not None:
-                self.closed_until = self.now + (refusal.retry_after or 0.0)
-                self.troubled_until = self.now + LONGEST_TROUBLE
+                self.closed_until = self.now + delay + (refusal.retry_after or 0.0)
+                self.troubled_until = self.now + delay + LONGEST_TROUBLE
         worker.go_on()
         carried = {worker.minted for worker in self.workers if worker.minted}
-        assert len(carried) + sum(worker.at == "mint" for worker in self.workers) <= 1, "two ask at once"
+        asking = sum(worker.at in ("mint", "answer") for worker in self.workers)
+        assert len(carried) + asking <= 1, "two ask at once"
         living = {token.value for token in self.issued if self.lasts(token)} - self.revoked - self.refused
         assert living <= self.known() | carried | self.orphans, "a living token is lost"
 
@@ -269,7 +275,7 @@ class StoreMachine(RuleBasedStateMachine):
         while self.busy() and turns:
             worker, until, turns = data.draw(st.sampled_from(self.next())), data.draw(stops), turns - 1
             while worker in self.awake():
-                self.step(worker, data.draw(refusals) if worker.at == "mint" else None)
+                self.step(worker, *((data.draw(refusals), data.draw(delays)) if worker.at == "mint" else ()))
                 if worker.at.startswith(until):
                     break
         if killed and worker.at:
