@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
@@ -82,12 +83,14 @@ def origin(url: str) -> str:
         port = parts.port
     except ValueError:
         raise InvalidConnection(f"The Atlas URL is no URL; {_EXAMPLE}") from None
+    if port == 0:  # requests would take the scheme's own instead
+        raise InvalidConnection(f"The Atlas URL has port 0, at which nobody can be asked; {_EXAMPLE}")
     host = (parts.hostname or "").rstrip(".")
     if parts.username is not None or parts.password is not None:
         raise InvalidConnection(f"The Atlas URL holds credentials; they belong into their own fields; {_EXAMPLE}")
     if parts.path.strip("/") or parts.query or parts.fragment or "?" in text or "#" in text:
         raise InvalidConnection(f"The Atlas URL holds more than scheme and host; {_EXAMPLE}")
-    if not host or not host.isascii() or not host.isprintable() or set(host) & set(" \\<>^`{|}%"):
+    if not re.fullmatch(r"[a-z0-9._:-]+", host):  # anything else a library on the way may read in another way
         raise InvalidConnection(f"The Atlas URL names no host; {_EXAMPLE}")
     if parts.scheme not in ("https", "http"):
         raise InvalidConnection(f"The Atlas URL is neither https nor http; {_EXAMPLE}")

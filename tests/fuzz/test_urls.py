@@ -68,6 +68,8 @@ def sent_to(url: str) -> tuple[str | None, str | None, int | None] | None:
 
 
 @given(urls)
+@example("0:0")
+@example('"')
 def test_any_atlas_url_is_an_origin_or_a_typed_error(url):
     result = right_or_typed(lambda: origin(url), PASSWORD, kind=InvalidConnection)
     if isinstance(result, AtlasError):

@@ -78,8 +78,10 @@ def test_a_base_url_has_one_form(url, expected):
         ("https://@cloud.mongodb.com", "holds credentials"),
         ("https://", "names no host"),
         ("https://cloud mongodb.com", "names no host"),
+        ('https://cloud"mongodb.com', "names no host"),
         ("https://cloud.mongodb.com\\@evil.example", "holds credentials"),
         ("https://h:notaport", "is no URL"),
+        ("https://h:0", "has port 0"),
         ("https://[::1", "is no URL"),
     ],
 )
