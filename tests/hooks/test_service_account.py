@@ -406,11 +406,3 @@ print({name.partition(".")[0] for name in set(sys.modules) - before} & {"request
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
-
-
-def test_caches_of_tasks_do_not_pile_up(atlas_sandbox, in_task):
-    atlas_sandbox.rate_limit = 100
-    for number in range(20):
-        in_task(f"task-{number}")
-        AtlasServiceAccountHook().get_token()
-    assert len(task._caches) == 20

@@ -10,9 +10,8 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, TaskDeferred
 
 from airflow_provider_atlas import exceptions
-from airflow_provider_atlas.cache import claim, window
+from airflow_provider_atlas.cache import window
 from airflow_provider_atlas.exceptions import dump
-from airflow_provider_atlas.hooks import service_account
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.operators.token import (
     GRACE,
@@ -21,7 +20,6 @@ from airflow_provider_atlas.operators.token import (
     GenerateTokenOperator,
     RevokeTokenOperator,
 )
-from tests.cache.fakes import MemoryStore
 
 THROTTLED = {"status": 429, "headers": {"Retry-After": "40"}}
 
@@ -29,14 +27,6 @@ THROTTLED = {"status": 429, "headers": {"Retry-After": "40"}}
 @pytest.fixture
 def hook(atlas_sandbox):
     return AtlasServiceAccountHook()
-
-
-@pytest.fixture
-def store(mocker):
-    store = MemoryStore()
-    mocker.patch.object(service_account, "Variables", lambda: store)
-    mocker.patch.object(claim, "PAUSE", 0.001)
-    return store
 
 
 def generate(**kwargs):

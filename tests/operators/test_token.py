@@ -9,12 +9,9 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException
 
 from airflow_provider_atlas import exceptions
-from airflow_provider_atlas.cache import claim
-from airflow_provider_atlas.hooks import service_account
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.operators import token as module
 from airflow_provider_atlas.operators.token import GenerateTokenOperator, RevokeTokenOperator
-from tests.cache.fakes import MemoryStore
 from tests.conftest import TOKEN
 
 
@@ -175,14 +172,6 @@ def test_max_wait_of_the_task_is_the_hook_s(atlas_sandbox):
     atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "60"})
     with pytest.raises(exceptions.RateLimited):
         GenerateTokenOperator(task_id="generate", max_wait=0).execute({})
-
-
-@pytest.fixture
-def store(mocker):
-    store = MemoryStore()
-    mocker.patch.object(service_account, "Variables", lambda: store)
-    mocker.patch.object(claim, "PAUSE", 0.001)
-    return store
 
 
 def test_sharing_replaces_the_deployment_s_token_and_hands_on_the_old_one(atlas_sandbox, store):
