@@ -80,7 +80,7 @@ bench: install  ## Speed and cost, side by side with named peers, into docs/meas
 docs: install  ## Documentation as HTML in docs/_build
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
 
-fuzz: install  ## Ten thousand examples of everything that is parsed, then atheris; minutes
+fuzz: install  ## Ten thousand examples of everything that is parsed, then atheris; a quarter of an hour
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group fuzz
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/fuzz -q -n 2
 	for parser in sealed answer; do $(BIN)/python -m tests.fuzz.atheris_parsers $$parser -max_total_time=60 || exit 1; done
