@@ -43,7 +43,7 @@ test: lint types unit  ## Everything that a change must pass, a real Airflow inc
 	$(BIN)/pytest -m integration
 
 test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minutes
-	$(BIN)/pytest -m fleet -s
+	$(BIN)/pytest -m fleet -n 2 --dist loadfile -rP
 
 /usr/bin/chromium:
 	@echo "Installing Chromium"

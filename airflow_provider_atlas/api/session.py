@@ -20,6 +20,7 @@ from requests.utils import rewind_body
 
 from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.urls import at_atlas, media_type
+from airflow_provider_atlas.exceptions import airflow_errors
 from airflow_provider_atlas.oauth.answers import json_object
 from airflow_provider_atlas.oauth.errors import InvalidCall
 from airflow_provider_atlas.oauth.limits import describe, seconds_to_wait
@@ -103,6 +104,7 @@ class AtlasSession(requests.Session):
         kwargs.setdefault("timeout", self._options["timeout"])
         return super().request(method, url, *args, **kwargs)
 
+    @airflow_errors()
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Complete a relative URL; name the API version of a JSON body."""
         request.url = at_atlas(self.base_url, str(request.url))
@@ -116,6 +118,7 @@ class AtlasSession(requests.Session):
         ours = self._options
         return super().merge_environment_settings(url, ours["proxies"], stream, verify or ours["verify"], cert)
 
+    @airflow_errors()
     def get_adapter(self, url: str) -> Any:
         """The one adapter, for URLs at Atlas."""
         try:

@@ -28,7 +28,7 @@ from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.answers import LONGEST_LIFE
 from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, RateLimited, StoreUnavailable
 from airflow_provider_atlas.oauth.limits import seconds_to_wait
-from airflow_provider_atlas.oauth.patience import patiently
+from airflow_provider_atlas.oauth.patience import patiently, telling_how_long
 from airflow_provider_atlas.oauth.token import AccessToken
 
 T = TypeVar("T")
@@ -99,6 +99,7 @@ class DeploymentToken:
         self._monotonic = monotonic
         self._sleep = sleep
         self._written = Content()
+        self._said: set[str] = set()
 
     def get(self) -> AccessToken:
         """The store's token, renewed if it is stale and it is this caller's turn; one of the caller's own at worst."""
@@ -202,47 +203,65 @@ class DeploymentToken:
         """Look, claim, look again, ask Atlas, write; from the start after each wait. ``None`` if not our turn."""
         deadline = self._monotonic() + (self._max_wait if patient else 0.0)
         attempt = 0
-        while True:
-            if (token := look(self.read())) is not None:
-                return token
-            if (closed := self._claim.closed_for()) > 0:
-                if self._monotonic() + closed > deadline:
-                    raise RateLimited(
-                        "Atlas has told another task to wait for longer than this one may", retry_after=closed
-                    )
-                self._sleep(min(closed, POLL))
-                continue
-            with self._claim.held() as ours:
-                if ours:
-                    if (token := look(self.read())) is not None:
-                        return token
-                    if self._claim.closed_for() > 0:  # since we looked last
-                        continue
-                    attempt += 1
-                    try:
-                        token = self._mint()
-                    except AtlasError as error:
-                        wait = seconds_to_wait(error, attempt)
-                        if wait is None or self._monotonic() + wait > deadline:
-                            if wait is not None and isinstance(error, RateLimited):
-                                self._claim.give_up(wait)
-                            raise
-                        self._on_wait(error, wait)
-                        self._claim.keep(wait)
-                        continue
-                    self._put(token, must_store=must_store, refused=refused)
+        with telling_how_long(self._monotonic):
+            while True:
+                if (token := look(self.read())) is not None:
                     return token
-            if not patient:
-                return None
-            self._claim.wait(deadline)
+                if (closed := self._claim.closed_for()) > 0:
+                    self._wait_as_told(closed, deadline)
+                    continue
+                with self._claim.held() as ours:
+                    if ours:
+                        if (token := look(self.read())) is not None:
+                            return token
+                        if self._claim.closed_for() > 0:  # since we looked last
+                            continue
+                        attempt += 1
+                        if (token := self._ask(attempt, deadline)) is None:
+                            continue
+                        self._put(token, must_store=must_store, refused=refused)
+                        return token
+                if not patient:
+                    return None
+                self._wait_for_holder(deadline)
+
+    def _ask(self, attempt: int, deadline: float) -> AccessToken | None:
+        """Ask Atlas once; ``None`` after a wait for it, in which others may have got a token."""
+        try:
+            return self._mint()
+        except AtlasError as error:
+            wait = seconds_to_wait(error, attempt)
+            if wait is None or self._monotonic() + wait > deadline:
+                if wait is not None and isinstance(error, RateLimited):
+                    self._claim.give_up(wait)
+                raise
+            self._on_wait(error, wait)
+            self._claim.keep(wait)
+            return None
+
+    def _wait_as_told(self, closed: float, deadline: float) -> None:
+        if self._monotonic() + closed > deadline:
+            raise RateLimited("Atlas has told another task to wait for longer than this one may", retry_after=closed)
+        self._say_once("Waiting %.1f s, as Atlas has told another task.", closed)
+        self._sleep(min(closed, POLL))
+
+    def _wait_for_holder(self, deadline: float) -> None:
+        self._say_once("Waiting for another task, which is changing the deployment's Atlas token.")
+        self._claim.wait(deadline)
+
+    def _say_once(self, message: str, *values: object) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            log.info(message, *values)
 
     def _in_turn(self, change: Callable[[], T]) -> T:
         deadline = self._monotonic() + self._max_wait
-        while True:
-            with self._claim.held() as ours:
-                if ours:
-                    return change()
-            self._claim.wait(deadline)
+        with telling_how_long(self._monotonic):
+            while True:
+                with self._claim.held() as ours:
+                    if ours:
+                        return change()
+                self._wait_for_holder(deadline)
 
     def _put(self, token: AccessToken, *, must_store: bool, refused: bool = False) -> None:
         try:

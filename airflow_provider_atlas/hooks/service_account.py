@@ -192,6 +192,7 @@ class AtlasServiceAccountHook(BaseHook):
         if self._shares() or (isinstance(token, str) and sealing.is_sealed(token) and self._is_shared(token)):
             self._forget([value])
 
+    @airflow_errors()
     def forget_shared(self, revoked: Iterable[str]) -> None:
         """
         Take tokens that were revoked out of the deployment's store.
@@ -283,7 +284,8 @@ class AtlasServiceAccountHook(BaseHook):
 
         :return: how many there were.
         """
-        return self._deployment().dissolve(self.revoke_token)
+        # Not `revoke_token`, which would wait for the claim that this one holds, to take the token out of the store.
+        return self._deployment().dissolve(lambda token: self._revoke(token.value, self.settings.max_wait))
 
     def get_conn(self) -> AtlasSession:
         """

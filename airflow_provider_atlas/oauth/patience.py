@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -42,7 +43,7 @@ def patiently(
         if isinstance(error, AtlasError):
             on_wait(error, state.upcoming_sleep)
 
-    try:
+    with telling_how_long(clock):
         return Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, AtlasError)),
             wait=wait,
@@ -51,6 +52,14 @@ def patiently(
             before_sleep=before_sleep,
             reraise=True,
         )(call)
+
+
+@contextmanager
+def telling_how_long(clock: Callable[[], float]) -> Iterator[None]:
+    """Let an error that ends a wait say how long that was; less than a second is none."""
+    start = clock()
+    try:
+        yield
     except AtlasError as error:
         error.waited = clock() - start if clock() - start >= 1 else None
         raise

@@ -227,10 +227,9 @@ class RevokeTokenOperator(_AtlasTokenOperator):
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """Note what the trigger revoked."""
         try:
-            revoked = _answer(event, "revoked").split()
+            self._hook().forget_shared(_answer(event, "revoked").split())
         except InvalidSealedToken as error:
             self._give_up(error)
-        self._hook().forget_shared(revoked)
 
     @staticmethod
     def _open(

@@ -131,9 +131,10 @@ def test_plain_http_on_this_machine_meets_no_proxy(atlas_sandbox, monkeypatch):
         "//x",
     ],
 )
-def test_nothing_is_sent_elsewhere(hook, url, sent):
+@pytest.mark.parametrize("call", [AtlasServiceAccountHook.run, lambda hook, url: hook.get_conn().get(url)])
+def test_nothing_is_sent_elsewhere_by_the_hook_or_its_session(hook, url, call, sent):
     with pytest.raises(exceptions.InvalidCall) as caught:
-        hook.run(url)
+        call(hook, url)
     assert isinstance(caught.value, exceptions.AtlasError)
     assert sent == []
 
@@ -156,7 +157,7 @@ def test_a_redirect_elsewhere_is_refused_before_anything_goes_there(
 ):
     atlas_sandbox.fail_next("api", status=status, headers={"Location": f"{elsewhere.url}{GROUPS}"})
     with pytest.raises(exceptions.InvalidCall, match="leads away") as caught:
-        hook.run(GROUPS, method, json={"password": "of a database user"} if method == "POST" else None)
+        hook.get_conn().request(method, GROUPS, json={"password": "of a database user"} if method == "POST" else None)
     assert elsewhere.counters.api_requests == 0
     says_nothing(caught.value, hook.get_token().value)
 

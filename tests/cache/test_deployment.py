@@ -153,6 +153,17 @@ def test_a_dead_holder_is_waited_for_some_seconds_only(make, store, clock):
     assert 10 <= clock.now - start < 12
 
 
+def test_waits_for_other_tasks_are_told_once_each_and_an_error_says_how_long_they_were(make, store, clock, caplog):
+    caplog.set_level("INFO")
+    shared = make(RateLimited(retry_after=60), max_wait=45)
+    store.texts[shared.claim_name] = json.dumps({"nonce": "dead", "closed_until": clock.now + 20})
+    with pytest.raises(RateLimited) as caught:
+        shared.get()
+    assert caught.value.waited == pytest.approx(sum(clock.slept)) == pytest.approx(30, abs=2)
+    assert caplog.text.count("Waiting 20.0 s, as Atlas has told another task.") == 1
+    assert caplog.text.count("Waiting for another task") == 1
+
+
 def test_a_new_secret_notices_at_once_and_the_old_token_is_not_used(make, account, caplog):
     make().get()
     new = dataclasses.replace(account, client_secret=account.client_secret + "-new")
