@@ -57,7 +57,7 @@ test-form: install /usr/bin/chromium  ## The connection form of a real Airflow, 
 screenshots:  ## The docs' pictures, taken anew
 	$(MAKE) test-form ATLAS_SCREENSHOTS=docs/images
 
-demo: install  ## Sandbox, private Airflow, both example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
+demo: install  ## Sandbox, private Airflow, two of the example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
 	@$(BIN)/python -m demo
 
 test-distributed:  ## The same on Celery with two workers and two triggerers; needs redis-server and postgresql

@@ -1,7 +1,7 @@
 """
 Every Airflow that is supported, each in an environment of its own below `.nox`; `make test-versions` runs them.
 
-`make test` runs all tests on the newest, in `.venv`; so it is left out unless it is named.
+`make test` runs the same tests on the newest, in `.venv`; so it is left out unless it is named.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Fleets of mapped tasks that each call the Administration API: this provider in each scope beside what else is used.
 
-Run ``python -m benchmarks.fleets [SIZE ...]`` (20, 60 and 120 tasks by default, some half an hour). One real Airflow
-runs the fleets one after another, each against a sandbox of its own that answers 10 token requests in 6 s, a tenth of
-Atlas's minute, and keeps 100 active tokens. ``docs/measured`` gets the figures as JSON, as a table and as a plot.
+Run ``python -m benchmarks.fleets [SIZE ...]`` (20, 60 and 120 tasks by default, some three quarters of an hour). One
+real Airflow runs the fleets one after another, each against a sandbox of its own that answers 10 token requests in 6 s,
+a tenth of Atlas's minute, and keeps 100 active tokens. ``docs/measured`` gets JSON, a table and a plot.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-`python -m demo`: an Atlas, an Airflow, the example DAGs between them, and a table of what came of it.
+`python -m demo`: an Atlas, an Airflow, two of the example DAGs between them, and a table of what came of it.
 
 Every number in the table is measured: the sandbox counts what it was asked, the database knows what ran, and a search
 of everything that Airflow has written says where a secret got to. Exit status 0 means that all runs succeeded and that

@@ -15,6 +15,7 @@ class AtlasApiError(AtlasError):
     """
     The Administration API refused a request, or answered with something that is not its JSON.
 
+    :param summary: as of :class:`~airflow_provider_atlas.oauth.errors.AtlasError`.
     :param status: HTTP status.
     :param error_code: Atlas's ``errorCode``, such as ``RESOURCE_NOT_FOUND``; ``None`` if empty, as it may be.
     :param detail: Atlas's words.

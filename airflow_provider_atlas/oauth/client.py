@@ -42,13 +42,24 @@ class TokenClient:
         self._clock = clock
 
     def generate(self, *, pretty: bool = False, envelope: bool = False) -> AccessToken:
-        """``POST /api/oauth/token``. The clock is read before the request: a slow answer must not lengthen a life."""
+        """
+        ``POST /api/oauth/token``. The clock is read before the request: a slow answer must not lengthen a life.
+
+        :param pretty: have Atlas indent its answer.
+        :param envelope: have Atlas put status and answer into the body of a 200.
+        """
         issued_at = utcnow(self._clock)
         body = self._post("token", {"grant_type": "client_credentials"}, pretty=pretty, envelope=envelope)
         return token_from(body, issued_at)
 
     def revoke(self, value: str, *, pretty: bool = False, envelope: bool = False) -> None:
-        """``POST /api/oauth/revoke``. Atlas answers 200 to unknown and expired tokens as well (RFC 7009, 2.2)."""
+        """
+        ``POST /api/oauth/revoke``. Atlas answers 200 to unknown and expired tokens as well (RFC 7009, 2.2).
+
+        :param value: the token's text.
+        :param pretty: as for :meth:`generate`.
+        :param envelope: as for :meth:`generate`.
+        """
         form = {"token": value, "token_type_hint": "access_token"}
         self._post("revoke", form, value, pretty=pretty, envelope=envelope)
 

@@ -113,6 +113,7 @@ class RetryableAnswer(AtlasError):
     """
     An answer that may say when to come back.
 
+    :param summary: as of :class:`AtlasError`.
     :param retry_after: seconds that Atlas asked to wait, ``None`` if it did not say.
     """
 
@@ -125,6 +126,7 @@ class RateLimited(RetryableAnswer):
     """
     429: too many requests from this address with this service account.
 
+    :param summary: as of :class:`AtlasError`.
     :param limit: requests that a window admits, as this answer states it, else ``None``.
     :param window: length of the window in seconds, as this answer states it, else ``None``.
     """

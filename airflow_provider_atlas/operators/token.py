@@ -130,6 +130,7 @@ class GenerateTokenOperator(_AtlasTokenOperator):
     :param atlas_conn_id: id of the connection.
     :param share: put the token in place of the one that the whole deployment shares (``cache_scope=deployment``).
         ``replaced`` is then what the store still holds unrevoked: hand it to a :class:`RevokeTokenOperator`.
+    :param multiple_outputs: push the XCom key by key, too.
     :param max_wait: seconds that the task may wait for Atlas in all, instead of the connection's; 0 raises at once.
     :param deferrable: wait in the triggerer, for the rate limit and also for the cap on active tokens; and without
         asking first, if another task on this machine was told to wait. Default from ``[operators] default_deferrable``.

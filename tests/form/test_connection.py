@@ -90,7 +90,6 @@ def test_a_connection_that_is_typed_in_works_for_the_button_and_for_a_dag(
     connections.page.goto(f"{airflow.url}/dags/{run.dag_id}/runs/{run.run_id}")
     rows = connections.page.get_by_role("table").get_by_role("row").filter(has_text="Success")
     expect(rows).to_have_count(len(run.tasks))
-    picture("lifecycle-grid")
 
 
 def test_a_wrong_secret_is_called_that(connections, account, picture):

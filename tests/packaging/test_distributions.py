@@ -18,7 +18,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-@pytest.mark.parametrize("part", ["airflow_provider_atlas", "demo", "docs", "example_dags", "tests", "README.md"])
+PARTS = ["airflow_provider_atlas", "benchmarks", "demo", "docs", "example_dags", "tests"]
+PAGES = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"]
+
+
+@pytest.mark.parametrize("part", [*PARTS, *PAGES, "Makefile"])
 def test_the_source_distribution_holds_what_its_tests_need(distributions, part):
     (sdist,) = distributions.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
