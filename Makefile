@@ -40,7 +40,7 @@ unit: install  ## Unit tests with branch coverage
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term
 
 test: lint types unit  ## Everything that a change must pass, a real Airflow included
-	$(BIN)/pytest -m integration
+	$(BIN)/pytest -m integration -n 2 --dist loadfile
 
 test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minutes
 	$(BIN)/pytest -m fleet -n 2 --dist loadfile -rP
