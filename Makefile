@@ -73,9 +73,10 @@ test-versions: $(UV)  ## Unit tests on each older Airflow that is supported, a r
 
 bench: install  ## Speed and cost, side by side with named peers, into docs/measured; an hour and a half
 	@mkdir -p docs/measured
-	@for name in warm_token session parsing loop triggers claim_races waiting fleets; do \
-	    echo "== $$name"; AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING $(BIN)/python -m benchmarks.$$name >docs/measured/$$name.txt; code=$$?; \
-	    cat docs/measured/$$name.txt; [ $$code = 0 ] || exit $$code; done
+	@missed=; for name in warm_token session parsing loop triggers claim_races waiting fleets; do \
+	    echo "== $$name"; AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING $(BIN)/python -m benchmarks.$$name >docs/measured/$$name.txt || \
+	        missed="$$missed $$name"; \
+	    cat docs/measured/$$name.txt; done; [ -z "$$missed" ] || { echo "Not within its bounds:$$missed"; exit 1; }
 
 docs: install  ## Documentation as HTML in docs/_build
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
