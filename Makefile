@@ -4,6 +4,7 @@ AIRFLOW ?= 3.3.2
 VENV ?= .venv
 UV := .tools/bin/uv
 BIN := $(VENV)/bin
+PARALLEL := -n 2 --dist loadfile
 SEED ?= 1
 ROUNDS ?= 10
 # A development environment's own settings must not reach into ours, in either direction.
@@ -37,13 +38,13 @@ types: install  ## Strict types
 	$(BIN)/mypy
 
 unit: install  ## Unit tests with branch coverage
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term
 
 test: lint types unit  ## Everything that a change must pass, a real Airflow included
-	$(BIN)/pytest -m integration -n 2 --dist loadfile
+	$(BIN)/pytest -m integration $(PARALLEL)
 
 test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minutes
-	$(BIN)/pytest -m fleet -n 2 --dist loadfile -rP
+	$(BIN)/pytest -m fleet $(PARALLEL) -rP
 
 /usr/bin/chromium:
 	@echo "Installing Chromium"

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider_atlas.cache import task
+from airflow_provider_atlas.cache import claim, deployment, task
+from airflow_provider_atlas.hooks import service_account
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from demo.leaks import forms
+from tests.cache.fakes import MemoryStore
 
 pytest_plugins = ["airflow_provider_atlas.testing"]
 
@@ -64,6 +66,16 @@ def clock() -> Clock:
 @pytest.fixture
 def account() -> ServiceAccount:
     return ServiceAccount(CLIENT_ID, CLIENT_SECRET, "http://127.0.0.1:1")
+
+
+@pytest.fixture
+def store(mocker: MockerFixture) -> MemoryStore:
+    """The deployment's store of all hooks, without the pause of its claim."""
+    store = MemoryStore()
+    mocker.patch.object(service_account, "Variables", lambda: store)
+    mocker.patch.object(claim, "PAUSE", 0.001)
+    mocker.patch.object(deployment, "_warned", set())
+    return store
 
 
 @pytest.fixture(autouse=True)

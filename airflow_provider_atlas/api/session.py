@@ -20,9 +20,8 @@ from requests.utils import rewind_body
 
 from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.urls import at_atlas, media_type
-from airflow_provider_atlas.exceptions import airflow_errors
+from airflow_provider_atlas.exceptions import InvalidCall, airflow_errors
 from airflow_provider_atlas.oauth.answers import json_object
-from airflow_provider_atlas.oauth.errors import InvalidCall
 from airflow_provider_atlas.oauth.limits import describe, seconds_to_wait
 from airflow_provider_atlas.oauth.token import AccessToken
 from airflow_provider_atlas.oauth.transport import Transport
@@ -118,7 +117,6 @@ class AtlasSession(requests.Session):
         ours = self._options
         return super().merge_environment_settings(url, ours["proxies"], stream, verify or ours["verify"], cert)
 
-    @airflow_errors()
     def get_adapter(self, url: str) -> Any:
         """The one adapter, for URLs at Atlas."""
         try:

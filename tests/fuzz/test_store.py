@@ -40,6 +40,7 @@ delays = st.sampled_from([0.0, 0.0, 3.0])  # shorter than the claim of somebody 
 refusals = (
     st.none() | st.builds(AtlasUnreachable) | st.builds(RateLimited, retry_after=st.sampled_from([1.0, 5.0, 30.0]))
 )
+answers = st.tuples(refusals, delays)
 
 
 class Killed(BaseException):
@@ -275,7 +276,7 @@ class StoreMachine(RuleBasedStateMachine):
         while self.busy() and turns:
             worker, until, turns = data.draw(st.sampled_from(self.next())), data.draw(stops), turns - 1
             while worker in self.awake():
-                self.step(worker, *((data.draw(refusals), data.draw(delays)) if worker.at == "mint" else ()))
+                self.step(worker, *(data.draw(answers) if worker.at == "mint" else ()))
                 if worker.at.startswith(until):
                     break
         if killed and worker.at:

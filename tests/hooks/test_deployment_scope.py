@@ -8,21 +8,13 @@ import time
 import pytest
 
 from airflow_provider_atlas import exceptions
-from airflow_provider_atlas.cache import claim, deployment, task
+from airflow_provider_atlas.cache import claim, task
 from airflow_provider_atlas.hooks import service_account
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
-from tests.cache.fakes import MemoryStore
+
+pytestmark = pytest.mark.usefixtures("store")
 
 GROUPS = "/api/atlas/v2/groups"
-
-
-@pytest.fixture(autouse=True)
-def store(mocker, monkeypatch):
-    store = MemoryStore()
-    mocker.patch.object(service_account, "Variables", lambda: store)
-    mocker.patch.object(claim, "PAUSE", 0.001)
-    monkeypatch.setattr(deployment, "_warned", set())
-    return store
 
 
 @pytest.fixture
