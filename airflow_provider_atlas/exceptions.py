@@ -1,154 +1,266 @@
-"""The errors as Airflow sees them: those that no retry can cure end the task at once.
+"""Every error of this provider, once, as a type with data.
 
-Each is its namesake of :mod:`airflow_provider_atlas.oauth.errors`, with Atlas's status, error and description, and an
-``AirflowFailException`` too, so that Airflow does not spend retries, and a task's slot, on them. The others need no
-Airflow in them and are handed through.
+Errors that no retry cures are ``AirflowFailException`` s, so that Airflow does not spend retries and a worker slot on
+them. Each type says what the reader of the log should do next (``remedy``). Texts from Atlas are scrubbed before they
+get here (see :func:`airflow_provider_atlas.oauth.responses.words`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_atlas.api.errors import AtlasApiError
-from airflow_provider_atlas.oauth import errors
-from airflow_provider_atlas.oauth.errors import (
-    AtlasError,
-    AtlasUnreachable,
-    RateLimited,
-    ServerError,
-    ServiceUnavailable,
-    StoreUnavailable,
-    TokenLimitReached,
-    UnexpectedAnswer,
-)
+
+class AtlasError(Exception):
+    """
+    Base of all errors of this provider.
+
+    :param summary: what happened, one sentence without a full stop; each type has its own default.
+    :param status: HTTP status of Atlas's response, ``None`` without a response. The status in an envelope wins.
+    :param error: Atlas's code, ``error`` or ``errorCode`` of the body.
+    :param description: Atlas's words, ``error_description`` or ``detail`` of the body.
+    """
+
+    summary = "The exchange with Atlas failed"
+    remedy = ""
+    retry_after: float | None = None
+
+    def __init__(
+        self,
+        summary: str | None = None,
+        *,
+        status: int | None = None,
+        error: str | None = None,
+        description: str | None = None,
+    ) -> None:
+        super().__init__(summary or self.summary)
+        self.status = status
+        self.error = error
+        self.description = description
+        self.waited: float | None = None  # seconds, set by the code that stopped waiting
+
+    def __str__(self) -> str:
+        code = " ".join(part for part in (f"HTTP {self.status}" if self.status else "", self.error or "") if part)
+        response = ": ".join(part for part in (code, self.description or "") if part)
+        sentence = f"{self.args[0]} ({response})." if response else f"{self.args[0]}."
+        waited = f" Waited {self.waited:.0f} s in all." if self.waited else ""
+        return f"{sentence}{waited} {self.remedy}".rstrip()
 
 
-class InvalidConnection(errors.InvalidConnection, AirflowFailException):
-    __doc__ = errors.InvalidConnection.__doc__
+class InvalidConnection(AtlasError, AirflowFailException):
+    """A field of the connection is wrong. Nothing was sent to Atlas."""
+
+    summary = "The Atlas connection cannot be used"
 
 
-class InvalidCall(errors.InvalidCall, AirflowFailException):
-    __doc__ = errors.InvalidCall.__doc__
+class InvalidCall(AtlasError, AirflowFailException):
+    """An argument of a call is wrong. Nothing was sent to Atlas."""
+
+    summary = "The call to Atlas is not possible"
 
 
-class InvalidRequest(errors.InvalidRequest, AirflowFailException):
-    __doc__ = errors.InvalidRequest.__doc__
+class InvalidRequest(AtlasError, AirflowFailException):
+    """400 ``invalid_request``: Atlas says that the credentials are not valid."""
+
+    summary = "Atlas refused the credentials as not valid"
+    remedy = "Check Client ID and Client secret of the connection."
 
 
-class UnsupportedGrantType(errors.UnsupportedGrantType, AirflowFailException):
-    __doc__ = errors.UnsupportedGrantType.__doc__
+class UnsupportedGrantType(AtlasError, AirflowFailException):
+    """400 ``unsupported_grant_type``: something on the way changed the request."""
+
+    summary = "Atlas did not receive the grant type client_credentials"
+    remedy = "Check that the Atlas URL is Atlas's own and that no proxy rewrites requests."
 
 
-class InvalidGrant(errors.InvalidGrant, AirflowFailException):
-    __doc__ = errors.InvalidGrant.__doc__
+class InvalidGrant(AtlasError, AirflowFailException):
+    """400 ``invalid_grant``: the service account must not use this grant."""
+
+    summary = "Atlas refused the grant"
+    remedy = "Check in Atlas that the service account still exists and is enabled."
 
 
-class InvalidClient(errors.InvalidClient, AirflowFailException):
-    __doc__ = errors.InvalidClient.__doc__
+class InvalidClient(AtlasError, AirflowFailException):
+    """401: the client id or the client secret is wrong."""
 
-
-class AccessDenied(errors.AccessDenied, AirflowFailException):
-    __doc__ = errors.AccessDenied.__doc__
-
-
-class CertificateRefused(errors.CertificateRefused, AirflowFailException):
-    __doc__ = errors.CertificateRefused.__doc__
-
-
-class TokenExpired(errors.TokenExpired, AirflowFailException):
-    __doc__ = errors.TokenExpired.__doc__
-
-
-class InvalidSealedToken(errors.InvalidSealedToken, AirflowFailException):
-    __doc__ = errors.InvalidSealedToken.__doc__
-
-
-__all__ = [
-    "AccessDenied",
-    "AtlasApiError",
-    "AtlasError",
-    "AtlasUnreachable",
-    "CertificateRefused",
-    "InvalidCall",
-    "InvalidClient",
-    "InvalidConnection",
-    "InvalidGrant",
-    "InvalidRequest",
-    "InvalidSealedToken",
-    "RateLimited",
-    "ServerError",
-    "ServiceUnavailable",
-    "StoreUnavailable",
-    "TokenExpired",
-    "TokenLimitReached",
-    "UnexpectedAnswer",
-    "UnsupportedGrantType",
-    "airflow_errors",
-]
-
-_FINAL: dict[type[AtlasError], type[AtlasError]] = {
-    kind.__mro__[1]: kind
-    for kind in (
-        AccessDenied,
-        CertificateRefused,
-        InvalidCall,
-        InvalidClient,
-        InvalidConnection,
-        InvalidGrant,
-        InvalidRequest,
-        InvalidSealedToken,
-        TokenExpired,
-        UnsupportedGrantType,
+    summary = "Atlas does not accept this client id and secret"
+    remedy = (
+        "Check Client ID and Client secret of the connection. The secret may have expired or been deleted, "
+        "or the Atlas URL may be the wrong one."
     )
+
+
+class AccessDenied(AtlasError, AirflowFailException):
+    """403: the IP address that the request came from is not on the service account's access list."""
+
+    summary = "Atlas denied access from this machine's IP address"
+    remedy = "Add the address of this worker to the service account's IP access list in Atlas."
+
+
+class TokenLimitReached(AtlasError):
+    """
+    403: the service account has as many active tokens as Atlas allows (100).
+
+    It ends when a token expires, up to an hour away, or is revoked. Atlas has no list of the active tokens.
+    """
+
+    summary = "The service account has as many active tokens as Atlas allows"
+    remedy = (
+        "Share one token between tasks: set cache_scope=deployment on the connection, or pass one task's sealed "
+        "token to the others (GenerateTokenOperator as setup, RevokeTokenOperator as teardown). Revoke tokens that "
+        "are no longer used, or use another service account."
+    )
+
+
+class RetryableResponse(AtlasError):
+    """
+    A response that may say when to retry.
+
+    :param summary: as of :class:`AtlasError`.
+    :param retry_after: seconds that Atlas asked to wait, ``None`` if it did not say.
+    """
+
+    def __init__(self, summary: str | None = None, *, retry_after: float | None = None, **response: Any) -> None:
+        super().__init__(summary, **response)
+        self.retry_after = retry_after
+
+
+class RateLimited(RetryableResponse):
+    """
+    429: too many requests from this address with this service account.
+
+    :param summary: as of :class:`AtlasError`.
+    :param limit: requests that one window admits, as this response states it, else ``None``.
+    :param window: length of the window in seconds, as this response states it, else ``None``.
+    """
+
+    summary = "Atlas limits the rate of requests"
+    remedy = (
+        "Allow a longer wait (max_wait), defer (deferrable=True), or share one token between tasks "
+        "(cache_scope=deployment, or one sealed token for a DAG run)."
+    )
+
+    def __init__(
+        self,
+        summary: str | None = None,
+        *,
+        limit: int | None = None,
+        window: float | None = None,
+        **response: Any,
+    ) -> None:
+        super().__init__(summary, **response)
+        self.limit = limit
+        self.window = window
+
+
+class ServiceUnavailable(RetryableResponse):
+    """503: Atlas is not available for now."""
+
+    summary = "Atlas is not available at the moment"
+    remedy = "Try again later. Atlas's status page tells whether it is down."
+
+
+class ServerError(AtlasError):
+    """500 and every other 5xx except 503: an error inside Atlas or in a proxy before it."""
+
+    summary = "Atlas reported an error of its own"
+    remedy = "Try again. If it stays, Atlas's status page tells whether it is down."
+
+
+class AtlasUnreachable(AtlasError):
+    """No response: name resolution, connection, proxy or timeout."""
+
+    summary = "Atlas cannot be reached"
+    remedy = "Check the Atlas URL, the proxy and the network between this machine and Atlas."
+
+
+class CertificateRefused(AtlasError, AirflowFailException):
+    """The server's TLS certificate does not verify. Waiting does not help, and verification cannot be switched off."""
+
+    summary = "The TLS certificate of the Atlas URL does not verify"
+    remedy = "If a proxy terminates TLS, name its CA file in the connection's extra ca_bundle."
+
+
+class UnexpectedResponse(AtlasError):
+    """A response that does not have the form that Atlas documents; often it comes from a proxy."""
+
+    summary = "The response does not have the form that Atlas documents"
+    remedy = "Check that the Atlas URL is right and that no proxy responds in Atlas's place."
+
+
+class StoreUnavailable(AtlasError):
+    """Airflow's Variables, where the deployment's token is stored, cannot be read or written."""
+
+    summary = "The store of the deployment's token is not available"
+    remedy = "Check Airflow's metadata database or secrets backend, and whether tasks are allowed to write Variables."
+
+
+class TokenExpired(AtlasError, AirflowFailException):
+    """A token that another task generated has expired or was revoked. This hook must not request another."""
+
+    summary = "The token that this task was given is no longer valid"
+    remedy = "A token lives for an hour. For DAG runs that take longer use cache_scope=deployment."
+
+
+class InvalidSealedToken(AtlasError, AirflowFailException):
+    """A text that does not open as a token sealed with this service account's secret."""
+
+    summary = "This is not a sealed token of this service account"
+    remedy = "Pass what GenerateTokenOperator returned or hook.seal() made, with the same Atlas connection."
+
+
+class AtlasApiError(AtlasError):
+    """
+    The Administration API refused a request, or its response is not the JSON that it documents.
+
+    :param summary: as of :class:`AtlasError`.
+    :param status: HTTP status.
+    :param error_code: Atlas's ``errorCode``, such as ``RESOURCE_NOT_FOUND``; ``None`` if empty, as it may be.
+    :param detail: Atlas's words.
+    :param reason: the status in words, as the body gives it.
+    :param parameters: what the code is about, such as an address or a name.
+    :param fields: (field, what is wrong with it) of a bad request.
+    :param retry_after: seconds that Atlas asked to wait, of a 429 or 503; ``None`` if it did not say.
+    """
+
+    summary = "The Atlas Administration API refused the request"
+
+    def __init__(
+        self,
+        summary: str | None = None,
+        *,
+        status: int | None = None,
+        error_code: str | None = None,
+        detail: str | None = None,
+        reason: str | None = None,
+        parameters: Sequence[Any] = (),
+        fields: Sequence[tuple[str, str]] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(summary, status=status, error=error_code, description=detail or reason)
+        self.error_code = error_code
+        self.detail = detail
+        self.reason = reason
+        self.parameters = tuple(parameters)
+        self.fields = tuple(fields)
+        self.retry_after = retry_after
+
+    @property
+    def remedy(self) -> str:  # type: ignore[override]
+        """What to do about it; empty where Atlas's words say it all."""
+        if self.fields:
+            return "Correct " + "; ".join(f"{field}: {description}" for field, description in self.fields) + "."
+        if self.error_code == "IP_ADDRESS_NOT_ON_ACCESS_LIST":
+            address = self.parameters[0] if self.parameters else "this machine's address"
+            return f"Add {address} to the service account's IP access list in Atlas."
+        return _API_REMEDIES.get(self.status or 0, "")
+
+
+_API_REMEDIES = {
+    401: "The token is valid, so a role is missing: give the service account a role in the organization or project.",
+    403: "Give the service account a role that allows this.",
+    406: "Check the API version (api_version): it must be a date that this resource is served for, such as 2025-03-12.",
+    410: "This API version is no longer served: choose a later date as api_version.",
 }
-
-
-def dump(error: AtlasError) -> dict[str, Any]:
-    """Write an error down as JSON, for a trigger's event."""
-    return {"type": type(error).__name__, "summary": error.args[0], "data": vars(error)}
-
-
-def load(written: Mapping[str, Any]) -> AtlasError:
-    """Make of what :func:`dump` wrote, in this release or another, the error as Airflow sees it."""
-    name, data = written.get("type"), written.get("data")
-    kind = globals().get(name) if name in __all__ else None
-    if not (isinstance(kind, type) and issubclass(kind, AtlasError)):
-        kind = AtlasError
-    error = kind(str(written.get("summary") or "") or None)
-    for key, value in (data if isinstance(data, dict) else {}).items():
-        if key in vars(error) and _fits(key, value):
-            setattr(error, key, value)
-    return error
-
-
-def _fits(name: str, value: object) -> bool:
-    """Whether a value is such that the error can be printed and waited for."""
-    if name in ("parameters", "fields"):
-        return isinstance(value, list | tuple) and (
-            name == "parameters" or all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value)
-        )
-    if value is None:
-        return True
-    if name in ("status", "limit"):
-        return type(value) is int
-    if name in ("retry_after", "window", "waited"):
-        return isinstance(value, int | float) and 0 <= value < 1e9  # no NaN, and what a float holds
-    return isinstance(value, str)
-
-
-@contextmanager
-def airflow_errors() -> Iterator[None]:
-    """Raise what Airflow must not retry as its own kind; also a decorator."""
-    try:
-        yield
-    except AtlasError as error:
-        kind = _FINAL.get(type(error))
-        if kind is None:
-            raise
-        twin = kind(*error.args)
-        twin.__dict__.update(error.__dict__)
-        raise twin.with_traceback(error.__traceback__) from None

@@ -1,4 +1,4 @@
-"""What Airflow reads about this provider, and the one place where its connection form and options are written down.
+"""What Airflow reads about this provider, and the one place that defines its connection form and options.
 
 Airflow 3.2 and later build the form from this dictionary alone; 2.11 to 3.1 ask the hook, which answers from it too.
 Loaded by every ``airflow`` command: nothing is imported here.
@@ -12,8 +12,8 @@ CONNECTION_TYPE = "mongodbatlas"
 HOOK_NAME = "MongoDB Atlas service account"
 
 #: Fields of the connection's extra: label, what is behind the label, JSON schema.
-#: None has a default here: the form would save it, and the deployment's own ([atlas] in airflow.cfg) could not apply.
-#: None but ``proxies`` has a name that Airflow takes for a secret's (``token``, ``secret``, ...) and shows as ***.
+#: None has a default here: the form would save it, and the deployment's own ([atlas] in airflow.cfg) would not apply.
+#: Only ``proxies`` has a name that Airflow treats as secret (``token``, ``secret``, ...) and shows as ***.
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "cache_scope": {
         "label": "Token scope",
@@ -26,8 +26,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "schema": {"type": ["string", "null"], "format": "date"},
     },
     "timeout": {
-        "label": "Time-out",
-        "description": "Seconds that one request may take to connect, and again to answer; 30 if empty.",
+        "label": "Timeout",
+        "description": "Seconds that one request may take to connect, and again to respond; 30 if empty.",
         "schema": {"type": ["integer", "null"], "minimum": 1},
     },
     "max_wait": {
@@ -37,7 +37,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "ca_bundle": {
         "label": "CA bundle",
-        "description": "Path of a file of CA certificates on every machine that talks to Atlas.",
+        "description": "Path of a file of CA certificates on every machine that connects to Atlas.",
         "schema": {"type": ["string", "null"]},
     },
     "proxies": {
@@ -82,10 +82,12 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "config": {
             "atlas": {
-                "description": "Defaults for all connections to MongoDB Atlas that do not say otherwise themselves.",
+                "description": "Defaults for connections to MongoDB Atlas.",
                 "options": {
                     "cache_scope": _option("Who shares a token: task or deployment.", "string", "task"),
-                    "timeout": _option("Seconds that one request may take to connect, and to answer.", "float", "30"),
+                    "timeout": _option(
+                        "Seconds that a request may take to connect, and again to respond.", "float", "30"
+                    ),
                     "max_wait": _option(
                         "Seconds that a call may wait for Atlas in all; 0 never waits.", "float", "300"
                     ),

@@ -1,4 +1,4 @@
-"""What the provider tells Airflow's Stats, and the one log line of each wait."""
+"""Metrics through Airflow's Stats, and the log line of each wait."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 from airflow.providers.common.compat.sdk import Stats
 
-from airflow_provider_atlas.oauth.errors import AtlasError
+from airflow_provider_atlas.exceptions import AtlasError
 from airflow_provider_atlas.oauth.limits import describe
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ def count(event: str) -> None:
 
 
 def waiting(error: AtlasError, seconds: float) -> None:
-    """Note that Atlas made somebody wait: ``atlas.token.throttled`` and ``atlas.token.wait``, in milliseconds."""
+    """Log a wait for Atlas and count it: ``atlas.token.throttled``, and ``atlas.token.wait`` in milliseconds."""
     log.info("%s", describe(error, seconds))
     Stats.incr("atlas.token.throttled")
     Stats.timing("atlas.token.wait", seconds * 1000)

@@ -1,7 +1,7 @@
-"""Retries of ``@task`` code exactly when Atlas says, from Airflow 3.3 on, so that a rate limit holds no worker slot.
+"""Retries ``@task`` code when Atlas says, from Airflow 3.3 on, so that a rate limit holds no worker slot.
 
 With ``max_wait=0`` on hook or connection nothing waits in the worker: the error reaches Airflow, the policy reads from
-it when the next try makes sense, and the task is out of its slot until then.
+it when to retry, and the task leaves its slot until then.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_atlas.oauth.errors import AtlasError
+from airflow_provider_atlas.exceptions import AtlasError
 from airflow_provider_atlas.oauth.limits import seconds_to_wait
 
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 else:
     try:
         from airflow.providers.common.compat.sdk import RetryPolicy
-    except ImportError:  # below 3.3 there is none, and nobody asks for one
+    except ImportError:  # below 3.3, where it is not used
         RetryPolicy = object
 
 
 class AtlasRetryPolicy(RetryPolicy):
     """
-    Decides about retries after errors of this provider; all others are Airflow's own affair.
+    Decides about retries after errors of this provider. All other errors are left to Airflow.
 
     Waits as long as Atlas says for limits and outages, as the operators do when they defer. An error that waiting does
-    not cure fails the task at once. How often is the task's ``retries``: a policy cannot go beyond them.
+    not cure fails the task at once. The task's ``retries`` limit how often: a policy cannot exceed them.
     """
 
     def evaluate(
@@ -43,7 +43,7 @@ class AtlasRetryPolicy(RetryPolicy):
         return RetryDecision.retry(delay=timedelta(seconds=wait), reason=str(exception))
 
     def serialize(self) -> dict[str, Any]:
-        """See ``RetryPolicy``: there is nothing to remember."""
+        """See ``RetryPolicy``: there is no state."""
         return {}
 
     @classmethod

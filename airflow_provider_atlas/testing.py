@@ -25,7 +25,7 @@ def atlas_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """
     A running sandbox to which the connection ``atlas_default`` leads while the test runs.
 
-    Its knobs can be turned at any time (``atlas_sandbox.rate_limit = 1``); what the tasks did is in its ``counters``.
+    Its knobs can be changed at any time (``atlas_sandbox.rate_limit = 1``); its ``counters`` tell what the tasks did.
     """
     with Sandbox() as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(sandbox.connection))

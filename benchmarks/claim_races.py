@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from airflow_provider_atlas.cache.claim import PAUSE
-from airflow_provider_atlas.cache.deployment import DeploymentToken
+from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.client import TokenClient
@@ -83,7 +83,7 @@ def work(address: str) -> None:
 
             store = Watched()
             time.sleep(start - time.monotonic())
-            DeploymentToken(client.account, store, mint, max_wait=60).get()
+            SharedToken(client.account, store, mint, max_wait=60).get()
             parent.send(Result(len(minted), time.monotonic() - start, store.stall))
 
 

@@ -49,7 +49,7 @@ class Fixed:
         now = datetime.now(UTC)
         self.token = AccessToken("t" * 1000, "Bearer", now, now + timedelta(hours=1))
 
-    def get_token(self) -> AccessToken:
+    def get(self) -> AccessToken:
         return self.token
 
     def replace_token(self, refused: AccessToken) -> AccessToken | None:
@@ -66,7 +66,7 @@ def rate(call: Callable[[], object]) -> float:
 def compare(url: str) -> float:
     bare, source = requests.Session(), Fixed()
     bare.headers.update({"Authorization": f"Bearer {source.token.value}", "Accept": "application/json"})
-    ours = AtlasSession(url, source, transport=Transport(), api_version="2025-03-12", max_wait=300)
+    ours = AtlasSession(url, lambda: source, transport=Transport(), api_version="2025-03-12", max_wait=300)
     rounds = [
         (
             rate(lambda: ours.get("/api/atlas/v2/groups")),

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider_atlas.cache import claim, deployment, task
-from airflow_provider_atlas.hooks import service_account
+from airflow_provider_atlas.cache import claim, task, variables
+from airflow_provider_atlas.cache.deployment import SharedToken
+from airflow_provider_atlas.hooks import tokens
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.sandbox import Sandbox
 from demo.leaks import forms
 from tests.cache.fakes import MemoryStore
 
@@ -43,6 +46,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+def deployment_token(hook: AtlasServiceAccountHook) -> tokens.DeploymentToken:
+    """The deployment's token as the operators use it, whatever the hook's scope."""
+    return tokens.DeploymentToken(hook._tokens, hook.settings.max_wait)
+
+
+def shared_token(hook: AtlasServiceAccountHook) -> SharedToken:
+    """What the hook's deployment has in the store."""
+    return deployment_token(hook)._shared([], 0)
+
+
 @dataclass
 class Clock:
     """A clock of epoch seconds, and a sleep that moves it."""
@@ -69,12 +82,18 @@ def account() -> ServiceAccount:
 
 
 @pytest.fixture
+def hook(atlas_sandbox: Sandbox) -> AtlasServiceAccountHook:
+    """A hook whose stored connection leads to the sandbox."""
+    return AtlasServiceAccountHook()
+
+
+@pytest.fixture
 def store(mocker: MockerFixture) -> MemoryStore:
     """The deployment's store of all hooks, without the pause of its claim."""
     store = MemoryStore()
-    mocker.patch.object(service_account, "Variables", lambda: store)
+    mocker.patch.object(tokens, "Variables", lambda: store)
     mocker.patch.object(claim, "PAUSE", 0.001)
-    mocker.patch.object(deployment, "_warned", set())
+    mocker.patch.object(variables, "_warned", set())
     return store
 
 
@@ -90,6 +109,7 @@ def no_tokens_from_other_tests() -> Iterator[None]:
 def a_masker_that_does_not_grow(mocker: MockerFixture) -> None:
     """Airflow's masker keeps every secret that it was ever told, and grows slower with each."""
     mocker.patch("airflow_provider_atlas.hooks.service_account.mask_secret")
+    mocker.patch("airflow_provider_atlas.hooks.tokens.mask_secret")
     mocker.patch("airflow_provider_atlas.operators.token.mask_secret")
     for masker in ("airflow.sdk._shared.secrets_masker", "airflow.utils.log.secrets_masker"):
         with contextlib.suppress(ImportError, AttributeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_atlas import metrics
-from airflow_provider_atlas.oauth.errors import RateLimited
+from airflow_provider_atlas.exceptions import RateLimited
 
 
 @pytest.fixture

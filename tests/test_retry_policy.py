@@ -33,7 +33,7 @@ def test_a_limit_is_retried_when_atlas_says(error, at_least, at_most):
 
 
 @has_policies
-@pytest.mark.parametrize("error", [exceptions.UnexpectedAnswer(status=200), exceptions.AtlasApiError(status=401)])
+@pytest.mark.parametrize("error", [exceptions.UnexpectedResponse(status=200), exceptions.AtlasApiError(status=401)])
 def test_what_waiting_does_not_cure_fails_at_once_and_says_why(error):
     decision = AtlasRetryPolicy().evaluate(error, 1, 5)
     assert (decision.action.value, decision.reason) == ("fail", str(error))

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_atlas.api.errors import AtlasApiError, api_error
+from airflow_provider_atlas.api.errors import api_error
 from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.urls import media_type
-from airflow_provider_atlas.oauth.answers import json_object
+from airflow_provider_atlas.exceptions import AtlasApiError
+from airflow_provider_atlas.oauth.responses import json_object
 from airflow_provider_atlas.oauth.transport import ask
 
 if TYPE_CHECKING:
     from airflow_provider_atlas.api.session import AtlasSession
 
-#: Results in a page, the most that Atlas gives: fewer requests against the rate limit.
+#: Results in a page. It is the most that Atlas allows: fewer requests count against the rate limit.
 LARGEST_PAGE = 500
 
 
@@ -28,9 +29,9 @@ def run(
     api_version: str | None = None,
 ) -> Any:
     """
-    Make a request and decode its answer; see :meth:`AtlasServiceAccountHook.run`.
+    Make a request and decode its response; see :meth:`AtlasServiceAccountHook.run`.
 
-    :raises AtlasApiError: for every status of 400 and above, and for an answer that is not JSON.
+    :raises AtlasApiError: for every status of 400 and above, and for a response that is not JSON.
     """
     headers = {"Accept": media_type(api_version)} if api_version is not None else None
     response = ask(
@@ -46,7 +47,7 @@ def run(
         return response.json()
     except (ValueError, RecursionError):
         pass
-    raise AtlasApiError("The answer of the Administration API is not JSON", status=response.status_code)
+    raise AtlasApiError("The response of the Administration API is not JSON", status=response.status_code)
 
 
 def paginate(
@@ -65,7 +66,7 @@ def paginate(
         page = run(session, following, params=asked, api_version=api_version)
         results = page.get("results") if isinstance(page, dict) else None
         if not isinstance(results, list):
-            raise AtlasApiError("The answer of the Administration API is no page of results", status=200)
+            raise AtlasApiError("The response of the Administration API is not a page of results", status=200)
         yield from results
         following, asked = _next(page), None  # the link holds the parameters
         if following == remembered:

@@ -1,20 +1,20 @@
-"""The Administration API's limits, read from its answers. How long to wait is decided where it is for tokens."""
+"""The Administration API's limits, read from its responses. How long to wait is decided in :mod:`.oauth.limits`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_atlas.oauth.answers import json_object
-from airflow_provider_atlas.oauth.errors import RateLimited, RetryableAnswer, ServiceUnavailable
+from airflow_provider_atlas.exceptions import RateLimited, RetryableResponse, ServiceUnavailable
 from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, retry_after
+from airflow_provider_atlas.oauth.responses import json_object
 
 if TYPE_CHECKING:
     import requests
 
 
-def limit_of(response: requests.Response) -> RetryableAnswer | None:
+def limit_of(response: requests.Response) -> RetryableResponse | None:
     """
-    The limit that an answer is about, ``None`` for an answer that is none.
+    The limit that a response is about, ``None`` for every other response.
 
     ``Retry-After`` first. Where it is absent, a token bucket's 429 has it in its parameters, which are path, seconds to
     wait, capacity, refill and seconds between refills.

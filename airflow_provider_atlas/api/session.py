@@ -1,8 +1,8 @@
 """A ``requests.Session`` that talks to the Administration API of one Atlas and to nothing else.
 
-The token is added where a request leaves for the wire, so that it is fresh however long the session lives, and taken
-off again, so that nothing that quotes a request can quote it. The one adapter is mounted for the connection's own
-origin: whatever leads elsewhere, a link or a redirect, finds none and is refused before anything is sent.
+The token is added just before a request is sent, so that it is fresh however long the session is used, and removed
+afterwards, so that nothing that prints a request can print it. The one adapter is mounted for the connection's own
+origin: a link or a redirect that leads elsewhere has no adapter and is refused before anything is sent.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import requests
@@ -20,19 +21,19 @@ from requests.utils import rewind_body
 
 from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.urls import at_atlas, media_type
-from airflow_provider_atlas.exceptions import InvalidCall, airflow_errors
-from airflow_provider_atlas.oauth.answers import json_object
+from airflow_provider_atlas.exceptions import InvalidCall
 from airflow_provider_atlas.oauth.limits import describe, seconds_to_wait
+from airflow_provider_atlas.oauth.responses import json_object
 from airflow_provider_atlas.oauth.token import AccessToken
 from airflow_provider_atlas.oauth.transport import Transport
 
 log = logging.getLogger(__name__)
 
-#: Connections kept open: as many threads as share a hook without opening new ones.
+#: Connections kept open: this many threads can share a hook without opening new ones.
 POOL_SIZE = 64
-#: Where a refused token was replaced this often, the refusal is not about the token.
+#: A request whose token was replaced this often is refused for another reason.
 REPLACEMENTS = 2
-#: Tokens whose values are taken out of what the server writes.
+#: This many tokens are taken out of the texts that the server writes.
 REMEMBERED = 8
 
 _ID = re.compile(r"(?<=/)[0-9a-fA-F]{24}(?=/|$)")
@@ -41,26 +42,26 @@ _ID = re.compile(r"(?<=/)[0-9a-fA-F]{24}(?=/|$)")
 class TokenSource(Protocol):
     """Where the session's tokens come from."""
 
-    def get_token(self) -> AccessToken:
-        """A token that is good now."""
+    def get(self) -> AccessToken:
+        """A token that is valid now."""
 
-    def replace_token(self, refused: AccessToken) -> AccessToken | None:
-        """Another token in place of one that Atlas refused, or ``None`` if there is none to be had."""
+    def replace(self, refused: AccessToken) -> AccessToken | None:
+        """Another token in place of one that Atlas refused, or ``None`` if there is none."""
 
 
 class AtlasSession(requests.Session):
     """
     A session for the Administration API. URLs may be relative; those elsewhere are refused.
 
-    Waits for 429 and 503 and returns every other answer, so that it behaves as ``requests`` does; a 401 is returned
-    after the token was replaced. ``Accept`` and ``Content-Type`` carry the API version; give
+    Waits for 429 and 503 and returns every other response, as ``requests`` does. A 401 is returned after the token was
+    replaced. ``Accept`` and ``Content-Type`` carry the API version; give
     ``headers={"Accept": ...}`` for another.
 
     .. seealso:: MongoDB Atlas documentation, "Atlas Administration API".
 
     :param base_url: origin of Atlas.
-    :param source: where tokens come from.
-    :param transport: time-out, CA bundle, proxies.
+    :param source: returns where tokens come from; called for each request.
+    :param transport: timeout, CA bundle, proxies.
     :param api_version: date of the API version.
     :param max_wait: seconds that a request may wait for Atlas in all.
     :param warned: endpoints that the task has been warned of, shared by its sessions.
@@ -70,7 +71,7 @@ class AtlasSession(requests.Session):
     def __init__(
         self,
         base_url: str,
-        source: TokenSource,
+        source: Callable[[], TokenSource],
         *,
         transport: Transport,
         api_version: str,
@@ -89,7 +90,7 @@ class AtlasSession(requests.Session):
 
     @property
     def timeout(self) -> float:
-        """Seconds that a request may take to connect, and again to answer."""
+        """Seconds that a request may take to connect, and again to respond."""
         return self._transport.timeout
 
     def scrub(self, text: str) -> str:
@@ -99,11 +100,10 @@ class AtlasSession(requests.Session):
         return text
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """As in ``requests``, with this connection's time-out where none is given."""
+        """As in ``requests``, with this connection's timeout where none is given."""
         kwargs.setdefault("timeout", self._options["timeout"])
         return super().request(method, url, *args, **kwargs)
 
-    @airflow_errors()
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Complete a relative URL; name the API version of a JSON body."""
         request.url = at_atlas(self.base_url, str(request.url))
@@ -123,11 +123,11 @@ class AtlasSession(requests.Session):
             return super().get_adapter(url)
         except requests.exceptions.InvalidSchema:
             pass
-        raise InvalidCall("Atlas's answer leads away from the Atlas URL of the connection, and no token goes elsewhere")
+        raise InvalidCall("The response redirects away from the connection's Atlas URL, where no token must be sent")
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send, and warn once of each endpoint that Atlas is about to remove."""
-        # Again for requests that were prepared by hand: verification is never off, plain http meets no proxy.
+        """Send, and warn once of each endpoint version that Atlas is about to remove."""
+        # Again for requests that were prepared by hand: verification is never off, plain http uses no proxy.
         kwargs["verify"] = kwargs.get("verify") or self._options["verify"]
         kwargs["proxies"] = kwargs.get("proxies") or self._options["proxies"]
         kwargs.setdefault("timeout", self._options["timeout"])
@@ -145,9 +145,9 @@ class AtlasSession(requests.Session):
 
 
 class _BearerAdapter(HTTPAdapter):
-    """Adds the token, replaces it once it is refused, and waits out limits."""
+    """Adds the token, replaces it when it is refused, and waits for limits."""
 
-    def __init__(self, source: TokenSource, max_wait: float) -> None:
+    def __init__(self, source: Callable[[], TokenSource], max_wait: float) -> None:
         super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE)
         self._source = source
         self._max_wait = max_wait
@@ -167,7 +167,8 @@ class _BearerAdapter(HTTPAdapter):
         return response
 
     def _send_with_token(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        token = self._source.get_token()
+        source = self._source()
+        token = source.get()
         for turn in range(REPLACEMENTS + 1):
             if token.value not in self.used:
                 self.used.append(token.value)
@@ -178,7 +179,7 @@ class _BearerAdapter(HTTPAdapter):
                 del request.headers["Authorization"]
             if turn == REPLACEMENTS or not _refuses_token(response) or not _rewind(request):
                 break
-            other = self._source.replace_token(token)
+            other = source.replace(token)
             if other is None:
                 break
             token = other
@@ -187,12 +188,12 @@ class _BearerAdapter(HTTPAdapter):
 
 
 def _refuses_token(response: requests.Response) -> bool:
-    """A 401 may be about the token; with this code it is about rights, which no other token has either."""
+    """Whether a 401 may be about the token. With this code it is about rights, which no other token has either."""
     return response.status_code == 401 and (json_object(response.content) or {}).get("errorCode") != "USER_UNAUTHORIZED"
 
 
 def _rewind(request: requests.PreparedRequest) -> bool:
-    """Make a request ready to be sent again; ``False`` for a body that can be read only once."""
+    """Prepare a request for a retry; ``False`` for a body that can be read only once."""
     body: object = request.body  # a file or a generator too, whatever the annotation says
     if body is None or isinstance(body, str | bytes):
         return True

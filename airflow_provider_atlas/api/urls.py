@@ -1,14 +1,14 @@
-"""What a request to the Administration API may look like: its URL stays at Atlas, its version is a date."""
+"""The URL and the version of a request to the Administration API: the URL is at Atlas, the version is a date."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import unquote, urlsplit
 
+from airflow_provider_atlas.exceptions import InvalidCall, InvalidConnection
 from airflow_provider_atlas.oauth.account import origin
-from airflow_provider_atlas.oauth.errors import InvalidCall, InvalidConnection
 
-#: Served for every resource of the Administration API (the newest version not after it).
+#: Served for every resource of the Administration API (as the newest version not after it).
 DEFAULT_API_VERSION = "2025-03-12"
 
 _DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", re.ASCII)
@@ -24,10 +24,10 @@ def media_type(version: str) -> str:
     The ``Accept`` header for a version.
 
     :param version: date of the Administration API version, ``yyyy-mm-dd``.
-    :raises InvalidCall: if it is no date.
+    :raises InvalidCall: if it is not a date.
     """
     if not isinstance(version, str) or not is_version(version):
-        raise InvalidCall(f"api_version is no date such as {DEFAULT_API_VERSION}")
+        raise InvalidCall(f"api_version must be a date such as {DEFAULT_API_VERSION}")
     return f"application/vnd.atlas.{version}+json"
 
 
@@ -36,20 +36,20 @@ def at_atlas(base_url: str, endpoint: str) -> str:
     The absolute URL of an endpoint.
 
     :param base_url: an origin, as :func:`airflow_provider_atlas.oauth.account.origin` gives it.
-    :param endpoint: a path such as ``/api/atlas/v2/groups``, with a query or without, or a URL at the same origin, as
-        Atlas's links are.
-    :raises InvalidCall: if it leads elsewhere, or may do so in another reader's eyes.
+    :param endpoint: a path such as ``/api/atlas/v2/groups``, with a query or without, or a URL at the same origin, like
+        Atlas's links.
+    :raises InvalidCall: if it leads elsewhere, or if another library may read it so.
     """
     if not isinstance(endpoint, str) or not endpoint.isascii() or not endpoint.isprintable() or "\\" in endpoint:
-        raise InvalidCall("The endpoint is no path such as /api/atlas/v2/groups")
+        raise InvalidCall("The endpoint must be a path such as /api/atlas/v2/groups")
     try:
         parts = urlsplit(endpoint)
         here = not (parts.scheme or parts.netloc) or origin(f"{parts.scheme}://{parts.netloc}") == base_url
     except (ValueError, InvalidConnection):
         here = False
     if not here:
-        raise InvalidCall("The endpoint is not at the Atlas URL of the connection, and no token goes elsewhere")
+        raise InvalidCall("The endpoint must be at the connection's Atlas URL: no token is sent elsewhere")
     if ".." in unquote(unquote(parts.path)).split("/"):
-        raise InvalidCall("The endpoint has .. in its path")
+        raise InvalidCall("The endpoint must not have .. in its path")
     path = "/" + parts.path.lstrip("/")
     return f"{base_url}{path}" + (f"?{parts.query}" if parts.query else "")

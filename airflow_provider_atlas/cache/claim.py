@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from airflow_provider_atlas.cache.variables import Store
-from airflow_provider_atlas.oauth.errors import RateLimited, StoreUnavailable
+from airflow_provider_atlas.exceptions import RateLimited, StoreUnavailable
 from airflow_provider_atlas.oauth.limits import LONGEST_WAIT
 
 #: Seconds between writing one's nonce and looking whether it still stands.

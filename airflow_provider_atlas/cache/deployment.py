@@ -12,59 +12,36 @@ own and a warning.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from airflow_provider_atlas.cache import sealing
 from airflow_provider_atlas.cache.claim import POLL, Claim
-from airflow_provider_atlas.cache.memory import REFUSAL_PAUSE, SKEW, Renewal, is_dead, renewal
-from airflow_provider_atlas.cache.variables import Store
+from airflow_provider_atlas.cache.content import Content, decode, encode
+from airflow_provider_atlas.cache.memory import REFUSAL_PAUSE, SKEW, Renewal, renewal, surely_expired
+from airflow_provider_atlas.cache.variables import Store, warn_once
+from airflow_provider_atlas.exceptions import AtlasError, RateLimited, StoreUnavailable
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from airflow_provider_atlas.oauth.answers import LONGEST_LIFE
-from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, RateLimited, StoreUnavailable
 from airflow_provider_atlas.oauth.limits import seconds_to_wait
-from airflow_provider_atlas.oauth.patience import patiently, telling_how_long
+from airflow_provider_atlas.oauth.retry import call_with_retry, recording_wait
 from airflow_provider_atlas.oauth.token import AccessToken
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-VERSION = 1
-Mint = Callable[[], AccessToken]
 Look = Callable[["Content"], AccessToken | None]
-_warned: set[str] = set()
 
 
-@dataclass(frozen=True)
-class Content:
-    """
-    What the store holds.
-
-    :param token: the deployment's token.
-    :param superseded: tokens that it replaced and that nobody has revoked yet.
-    :param refused_at: when a refusal by Atlas last caused a new token, epoch seconds.
-    :param foreign: what the account's other secret has sealed: text, end of life in epoch seconds, whether current.
-        Carried along, so that workers with the old secret and with the new one do not take each other's token away.
-    """
-
-    token: AccessToken | None = None
-    superseded: tuple[AccessToken, ...] = ()
-    refused_at: float = 0.0
-    foreign: tuple[tuple[str, float, bool], ...] = ()
-
-
-class DeploymentToken:
+class SharedToken:
     """
     The token that a deployment shares for one service account.
 
     :param account: whose token.
     :param store: where it lies.
-    :param mint: asks Atlas once for a new one.
+    :param generate: requests a new one, once.
     :param max_wait: seconds that a call may wait for Atlas, and for others who do.
     :param on_wait: is told of each wait for Atlas before it begins.
     :param clock: epoch seconds.
@@ -76,7 +53,7 @@ class DeploymentToken:
         self,
         account: ServiceAccount,
         store: Store,
-        mint: Mint,
+        generate: Callable[[], AccessToken],
         max_wait: float,
         *,
         on_wait: Callable[[AtlasError, float], None] = lambda error, seconds: None,
@@ -91,7 +68,7 @@ class DeploymentToken:
         self.claim_name = f"atlas_renewal_claim_{suffix}"
         self._account = account
         self._store = store
-        self._mint = mint
+        self._generate = generate
         self._max_wait = max_wait
         self._on_wait = on_wait
         self._claim = Claim(store, self.claim_name, clock=clock, monotonic=monotonic, sleep=sleep)
@@ -122,11 +99,11 @@ class DeploymentToken:
         assert token is not None  # noqa: S101 - patience ends with a token or an error
         return token
 
-    def replace(self, refused: AccessToken, may_mint: bool) -> AccessToken | None:
+    def replace(self, refused: AccessToken, may_request: bool) -> AccessToken | None:
         """
         Another token in place of one that Atlas refused: the store's if it is another, else a new one.
 
-        :param may_mint: whether it may be one of the caller's own if the store is down.
+        :param may_request: whether it may be one of the caller's own if the store is down.
         :return: ``None`` if a refusal caused a new one within the last minute: then it is about rights.
         """
 
@@ -141,7 +118,7 @@ class DeploymentToken:
         try:
             token = self._exchange(another, refused=True)
         except StoreUnavailable as error:
-            return self._own(error) if may_mint else None
+            return self._own(error) if may_request else None
         return None if token is refused else token
 
     def publish(self, token: AccessToken | None = None) -> tuple[AccessToken, list[AccessToken]]:
@@ -203,7 +180,7 @@ class DeploymentToken:
         """Look, claim, look again, ask Atlas, write; from the start after each wait. ``None`` if not our turn."""
         deadline = self._monotonic() + (self._max_wait if patient else 0.0)
         attempt = 0
-        with telling_how_long(self._monotonic):
+        with recording_wait(self._monotonic):
             while True:
                 if (token := look(self.read())) is not None:
                     return token
@@ -228,7 +205,7 @@ class DeploymentToken:
     def _ask(self, attempt: int, deadline: float) -> AccessToken | None:
         """Ask Atlas once; ``None`` after a wait for it, in which others may have got a token."""
         try:
-            return self._mint()
+            return self._generate()
         except AtlasError as error:
             wait = seconds_to_wait(error, attempt)
             if wait is None or self._monotonic() + wait > deadline:
@@ -256,7 +233,7 @@ class DeploymentToken:
 
     def _in_turn(self, change: Callable[[], T]) -> T:
         deadline = self._monotonic() + self._max_wait
-        with telling_how_long(self._monotonic):
+        with recording_wait(self._monotonic):
             while True:
                 with self._claim.held() as ours:
                     if ours:
@@ -268,7 +245,7 @@ class DeploymentToken:
             content = self.read()
             before = {old.value: old for old in (content.token, *content.superseded) if old is not None}
             superseded = tuple(
-                old for value, old in before.items() if value != token.value and not is_dead(old, self._clock())
+                old for value, old in before.items() if value != token.value and not surely_expired(old, self._clock())
             )
             self._written = Content(
                 token, superseded, self._clock() if refused else content.refused_at, content.foreign
@@ -277,74 +254,17 @@ class DeploymentToken:
         except StoreUnavailable as error:
             if must_store:
                 raise
-            _warn(self.name, f"This task's new Atlas token stays its own. {error}")
+            warn_once(self.name, f"This task's new Atlas token stays its own. {error}")
 
     def _write(self, content: Content) -> None:
         self._store.write(self.name, encode(self._account, content))
 
     def _own(self, error: StoreUnavailable) -> AccessToken:
-        _warn(self.name, f"This task gets an Atlas token of its own. {error}")
-        return patiently(self._mint, self._max_wait, on_wait=self._on_wait)
+        warn_once(self.name, f"This task gets an Atlas token of its own. {error}")
+        return call_with_retry(self._generate, self._max_wait, on_wait=self._on_wait)
 
     def _fresh(self, content: Content) -> AccessToken | None:
         return content.token if renewal(content.token, self._clock()) is Renewal.NOT_YET else None
 
     def _lives(self, token: AccessToken) -> bool:
         return renewal(token, self._clock()) is not Renewal.MANDATORY
-
-
-def encode(account: ServiceAccount, content: Content) -> str:
-    """The text of the Variable: JSON with sealed tokens, the end of each one's life, and whether it is current."""
-    tokens = [*([content.token] if content.token is not None else []), *content.superseded]
-    entries = [
-        (sealing.seal(account, token, shared=True), token.expires_at.timestamp(), token is content.token)
-        for token in tokens
-    ]
-    return json.dumps({"version": VERSION, "tokens": [*entries, *content.foreign], "refused_at": content.refused_at})
-
-
-def decode(account: ServiceAccount, text: str, name: str, now: float) -> Content:
-    """
-    Read the text of the Variable.
-
-    What is truncated, written by hand or by a later version is a miss. What another secret of the account has sealed is
-    carried along for as long as it lives.
-
-    :param name: of the Variable, for the warning.
-    :param now: epoch seconds.
-    """
-    try:
-        stored = json.loads(text)
-        if stored["version"] != VERSION:
-            raise ValueError
-        entries = [(str(sealed), float(end), bool(current)) for sealed, end, current in stored["tokens"]]
-        refused_at = float(stored["refused_at"])
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
-        _warn(name, f"The Variable {name} holds nothing that this version wrote, and will be written anew.")
-        return Content()
-    opened = [(_open(account, entry[0]), entry) for entry in entries]
-    ours: dict[bool, list[AccessToken]] = {True: [], False: []}
-    for token, (_, _, current) in opened:
-        if token is not None:
-            ours[current and not ours[True]].append(token)
-    foreign = tuple(
-        entry
-        for token, entry in opened
-        if token is None and sealing.is_sealed(entry[0]) and now - SKEW < entry[1] < now + LONGEST_LIFE
-    )
-    if len(opened) > len(ours[True]) + len(ours[False]) and not ours[True]:
-        _warn(name, f"The Variable {name} holds a token that this connection's secret does not open, and gets another.")
-    return Content(next(iter(ours[True]), None), tuple(ours[False]), refused_at, foreign)
-
-
-def _open(account: ServiceAccount, sealed: str) -> AccessToken | None:
-    try:
-        return sealing.unseal(account, sealed)
-    except InvalidSealedToken:
-        return None
-
-
-def _warn(name: str, message: str) -> None:
-    if name not in _warned:
-        _warned.add(name)
-        log.warning("%s", message)

@@ -1,6 +1,6 @@
 """A token in memory: one request however many hooks and threads ask.
 
-The fetcher and the clock are handed in. Renewal is *advisory* while the token still lives (one caller renews, the
+The fetcher and the clock are passed in. Renewal is *advisory* while the token is still valid (one caller renews, the
 others go on with the old one) and *mandatory* after that (all wait for the one request), as in botocore's refreshable
 credentials. The lock guards fields only and is never held during a request.
 """
@@ -15,7 +15,6 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import Enum
-from functools import partial
 
 from airflow_provider_atlas.oauth.token import AccessToken
 
@@ -48,17 +47,13 @@ def renewal(token: AccessToken | None, now: float) -> Renewal:
     return Renewal.ADVISORY if now >= token.renew_at.timestamp() else Renewal.NOT_YET
 
 
-def is_dead(token: AccessToken, now: float) -> bool:
-    """Whether ``token`` has expired by any worker's clock, so that nobody needs to revoke it."""
+def surely_expired(token: AccessToken, now: float) -> bool:
+    """Whether ``token`` has expired by every worker's clock, so that nobody needs to revoke it."""
     return now >= token.expires_at.timestamp() + SKEW
 
 
-def _ignore_need(fetch: Callable[[bool], AccessToken | None], may_mint: bool, need: Renewal) -> AccessToken | None:
-    return fetch(may_mint)
-
-
 class _Interrupted(Exception):
-    """The thread that made the request was interrupted: those who waited for it start again."""
+    """The thread that made the request was interrupted; the threads that waited for it start again."""
 
 
 Fetch = Callable[[Renewal], AccessToken]
@@ -82,10 +77,10 @@ class TokenCache:
 
     def get(self, fetch: Fetch) -> AccessToken:
         """
-        The token, fresh or still alive.
+        The token, fresh or at least valid.
 
         :param fetch: generates a token and is told how urgently; called by one thread at a time. What it raises
-            reaches all who wait for it, except while the old token lives: then it is logged.
+            reaches all who wait for it, except while the old token is valid: then it is logged.
         """
         held = self._held
         if held is not None and self._clock() < held[1]:
@@ -108,16 +103,16 @@ class TokenCache:
             found = flight.result()
         except _Interrupted:
             found = None
-        # A flight that looked for a replacement may come back without one, and says nothing about a stale token.
+        # A flight that looked for a replacement may come back without one, which says nothing about a token to renew.
         return found if found is not None else self.get(fetch)
 
     def replace(self, refused: AccessToken, fetch: Callable[[bool], AccessToken | None]) -> AccessToken | None:
         """
-        Another token in place of one that Atlas refused: the one that is held meanwhile, else what ``fetch`` finds.
+        Another token in place of one that Atlas refused: the cache's, if it is another, else what ``fetch`` returns.
 
-        :param fetch: is told whether it may generate a token. A refusal may cause one in :data:`REFUSAL_PAUSE`: one
-            that outlives a new token is about rights, and a fleet without rights must not eat up the active tokens.
-        :return: ``None`` if there is no other token to be had. The refused one stays: another would fare no better.
+        :param fetch: is told whether it may request a token. Refusals may cause one in :data:`REFUSAL_PAUSE`: a new
+            token that is refused as well lacks rights, and a fleet without rights must not use up the active tokens.
+        :return: ``None`` if there is no other token. The refused one stays: another would be refused as well.
         """
         while True:
             with self._lock:
@@ -126,12 +121,12 @@ class TokenCache:
                 leading, flight = self._board(replacing=True)
                 same_purpose = self._replacing
                 now = self._clock()
-                may_mint = now >= self._refusals_until
-                if leading and may_mint:
+                may_request = now >= self._refusals_until
+                if leading and may_request:
                     self._refusals_until = now + REFUSAL_PAUSE
             if leading:
-                self._lead(flight, partial(_ignore_need, fetch, may_mint), Renewal.MANDATORY)
-            error = flight.exception()  # a renewal's outcome says nothing about the refused token: look again
+                self._lead(flight, lambda _, may_request=may_request: fetch(may_request), Renewal.MANDATORY)
+            error = flight.exception()  # a renewal's result says nothing about the refused token: look again
             if leading or (same_purpose and not isinstance(error, _Interrupted)):
                 return flight.result()
 
@@ -164,22 +159,22 @@ class TokenCache:
             flight.set_result(token)
 
     def _next_look(self, token: AccessToken) -> float:
-        """When the token goes stale; of one that is stale already, after a pause, and at its end at the latest."""
+        """When the token needs renewal; if it does already, after a pause, and when it expires at the latest."""
         return max(token.renew_at.timestamp(), min(self._clock() + PAUSE, token.expires_at.timestamp()))
 
     def drop(self, value: str) -> None:
-        """Forget the token ``value``, and only that: of many threads with one refused token one causes a renewal."""
+        """Drop the token ``value``, and only that: of many threads with one refused token one causes a renewal."""
         with self._lock:
             if self._held is not None and self._held[0].value == value:
                 self._held = None
 
-    def is_over(self, now: float) -> bool:
-        """Whether this cache's token has expired, so that the cache itself may go."""
+    def has_expired(self, now: float) -> bool:
+        """Whether this cache's token has expired, so that the cache itself can be dropped."""
         held = self._held
         return held is not None and renewal(held[0], now) is Renewal.MANDATORY
 
     def after_fork(self) -> None:
-        """Forget what only the parent's threads could finish."""
+        """Drop what only the parent's threads could finish."""
         self._lock = threading.Lock()
         self._flight = None
 

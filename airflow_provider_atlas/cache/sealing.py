@@ -1,8 +1,8 @@
 """Seals tokens that leave the process: XCom, trigger events, Variables.
 
 The key is derived from the client secret (HKDF, RFC 5869; then Fernet), so that whoever can open a sealed token could
-have minted one: the sealed text gives nothing away, with or without a Fernet key in Airflow, and no key has to be
-distributed. Base URL and client id go into the derivation, since a token belongs to all three.
+have requested one: the sealed text reveals nothing more, with or without a Fernet key in Airflow, and no key has to
+be distributed. Base URL and client id go into the derivation, since a token belongs to all three.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_atlas.oauth.errors import InvalidSealedToken
+from airflow_provider_atlas.exceptions import InvalidSealedToken
 from airflow_provider_atlas.oauth.token import AccessToken
 
 if TYPE_CHECKING:
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
     from airflow_provider_atlas.oauth.account import ServiceAccount
 
-#: Starts every sealed text; the version comes with the form of what is inside and how its key is derived.
+#: Starts every sealed token; the version stands for the form of its content and for how its key is derived.
 PREFIX = "atlas-sealed:"
 VERSION = "1:"
 
 
 def is_sealed(text: str) -> bool:
-    """Whether a text claims to be a sealed token, of whatever version."""
+    """Whether a text looks like a sealed token, of whatever version."""
     return text.startswith(PREFIX)
 
 
 def seal(account: ServiceAccount, token: AccessToken, *, shared: bool = False) -> str:
     """
-    Encrypt a token for holders of the same secret.
+    Encrypt a token for whoever has the same secret.
 
-    :param shared: whether it is the deployment's, so that who revokes it takes it out of the store.
+    :param shared: whether it is the deployment's, so that its revocation takes it out of the store.
     """
     content = {
         "shared": shared,
@@ -51,7 +51,7 @@ def unseal(account: ServiceAccount, text: str) -> AccessToken:
     """
     Open a sealed token.
 
-    :raises InvalidSealedToken: for anything that :func:`seal` did not make with this account and secret.
+    :raises InvalidSealedToken: if :func:`seal` did not make it with this account and secret.
     """
     try:
         content = _open(account, text)
@@ -63,7 +63,7 @@ def unseal(account: ServiceAccount, text: str) -> AccessToken:
         pass
     else:
         return AccessToken(value, "Bearer", issued_at, expires_at)
-    raise InvalidSealedToken("The sealed token's content is not this provider's")
+    raise InvalidSealedToken("The sealed token's content is not of this provider")
 
 
 def is_shared(account: ServiceAccount, text: str) -> bool:
@@ -82,11 +82,11 @@ def _open(account: ServiceAccount, text: str) -> dict[str, Any]:
         content = json.loads(_fernet(account).decrypt(text.removeprefix(PREFIX + VERSION)))
         if isinstance(content, dict):
             return content
-        failure = "The sealed token's content is not this provider's"
-    except InvalidToken:  # a MAC cannot tell damage from another key
+        failure = "The sealed token's content is not of this provider"
+    except InvalidToken:  # a MAC does not distinguish damage from another key
         failure = "The sealed token is damaged, or was sealed by another service account or with another secret"
     except (ValueError, RecursionError):
-        failure = "The sealed token's content is not this provider's"
+        failure = "The sealed token's content is not of this provider"
     raise InvalidSealedToken(failure)
 
 

@@ -1,7 +1,7 @@
 """The task scope: one token per task instance try and service account, in the memory of the task's process.
 
 A worker runs one task in one forked process, but ``dag.test()`` and the triggerer run many tasks in one, so the try is
-part of the key. So is the secret's fingerprint: Atlas kills a deleted secret's tokens at once.
+part of the key. So is the secret's fingerprint: Atlas revokes a deleted secret's tokens at once.
 """
 
 from __future__ import annotations
@@ -31,26 +31,28 @@ def current() -> Hashable:
     return None
 
 
-def cache_for(account: ServiceAccount, running: Hashable, handed_over: str | None) -> TokenCache:
+def cache_for(account: ServiceAccount, running: Hashable, given: str | None = None) -> TokenCache:
     """
     The cache that all hooks of one task share.
 
-    :param running: what :func:`current` said.
-    :param handed_over: the sealed token that a hook works with; it shares nothing with hooks that mint.
+    :param running: what :func:`current` returned.
+    :param given: the sealed token that a hook was given; it shares nothing with hooks that request tokens.
     """
-    key = account.fingerprint, running, handed_over
-    if key not in _caches:
-        # Of tasks that ran in this process before, only what can still be used is kept: memory stays flat.
-        for old in [key for key, cache in list(_caches.items()) if cache.is_over(time.time())]:
+    key = account.fingerprint, running, given
+    cache = _caches.get(key)
+    if cache is None:
+        # Of the tasks that ran in this process before, only tokens that are still valid are kept: memory stays flat.
+        for old in [key for key, cache in list(_caches.items()) if cache.has_expired(time.time())]:
             _caches.pop(old, None)
-    return _caches.setdefault(key, TokenCache())
+        cache = _caches.setdefault(key, TokenCache())
+    return cache
 
 
 def warnings_of(running: Hashable) -> set[str]:
     """
-    What a task has been warned of already, to be added to; that of the task before it is let go.
+    What a task has been warned of already, to be added to; that of the task before it is dropped.
 
-    :param running: what :func:`current` said.
+    :param running: what :func:`current` returned.
     """
     if running not in _warnings:
         _warnings.clear()

@@ -6,9 +6,21 @@ no compare-and-set and no expiry, and their content is encrypted with Airflow's 
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
-from airflow_provider_atlas.oauth.errors import StoreUnavailable
+from airflow_provider_atlas.exceptions import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_warned: set[str] = set()
+
+
+def warn_once(name: str, message: str) -> None:
+    """Log a warning about a Variable, once in the life of the process."""
+    if name not in _warned:
+        _warned.add(name)
+        log.warning("%s", message)
 
 
 class Store(Protocol):

@@ -1,4 +1,4 @@
-"""The connection form's further fields as Airflow 2.11 to 3.1 want them: WTForms widgets."""
+"""The connection form's further fields for Airflow 2.11 to 3.1: WTForms widgets."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def widgets(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     from wtforms import StringField
     from wtforms.validators import Optional, any_of
 
-    # Airflow drops the whole hook over a field that is no text, number, password or checkbox, and loses a 0 in a number
-    # field when the connection is edited. From ``any_of`` 3.1 makes a dropdown.
+    # Airflow drops the whole hook if a field is not a text, number, password or checkbox, and it loses a 0 in a number
+    # field when a connection is edited. 3.1 makes a dropdown of ``any_of``.
     return {
         name: StringField(
             field["label"],

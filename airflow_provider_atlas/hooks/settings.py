@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.api.urls import DEFAULT_API_VERSION, is_version
+from airflow_provider_atlas.exceptions import InvalidConnection
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from airflow_provider_atlas.oauth.errors import InvalidConnection
 from airflow_provider_atlas.oauth.limits import LONGEST_SECONDS
 from airflow_provider_atlas.oauth.transport import Transport
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Settings:
     """
-    What a connection of type ``mongodbatlas`` says, with the ``[atlas]`` options of the deployment behind it.
+    The fields of a connection of type ``mongodbatlas``; the ``[atlas]`` options are the defaults.
 
     :param account: id, secret and base URL.
-    :param transport: time-out, CA bundle, proxies.
+    :param transport: timeout, CA bundle, proxies.
     :param cache_scope: ``task`` or ``deployment``.
     :param max_wait: seconds that a call may wait for Atlas in all.
     :param api_version: date of the Administration API version, ``yyyy-mm-dd``.
@@ -45,7 +45,7 @@ class Settings:
 
         :param cache_scope: instead of the connection's.
         :param max_wait: instead of the connection's, seconds.
-        :raises InvalidConnection: names the field that is wrong and what belongs there, never what stands there.
+        :raises InvalidConnection: names the field that is wrong and what it must be, never its value.
         """
         from airflow.providers.common.compat.sdk import conf
 
@@ -80,17 +80,17 @@ def _extra(conn: Connection) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         extra = None
     if not isinstance(extra, dict):
-        raise InvalidConnection("The connection's extra is no JSON object")
+        raise InvalidConnection("The connection's extra must be a JSON object")
     return extra
 
 
 def _base_url(conn: Connection) -> str:
     """
-    Host with port: Airflow's URI form ``mongodbatlas://http://id:secret@127.0.0.1:8080`` keeps them apart, and its form
-    has a field for each, of which people may well fill in both.
+    Host with port: Airflow's URI form ``mongodbatlas://http://id:secret@127.0.0.1:8080`` separates them, and its form
+    has a field for each. Both may be filled in.
     """
     if conn.schema:
-        raise InvalidConnection("The Atlas URL holds more than scheme and host")
+        raise InvalidConnection("The field Schema must be empty; write the scheme into the Atlas URL")
     host = (conn.host or "").strip().rstrip("/")
     if not host or not conn.port:
         return host
@@ -99,7 +99,7 @@ def _base_url(conn: Connection) -> str:
         name = f"[{name}]"
     port = name.rpartition("]")[2].partition(":")[2]
     if port not in ("", str(conn.port)):
-        raise InvalidConnection("The Atlas URL and the field Port name different ports")
+        raise InvalidConnection("The Atlas URL and the field Port must name the same port")
     return f"{scheme}{separator}{name}" + ("" if port else f":{conn.port}")
 
 
@@ -109,25 +109,25 @@ def _seconds(name: str, value: object) -> float:
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if isinstance(value, bool) or not 0 <= seconds <= LONGEST_SECONDS:
-        raise InvalidConnection(f"{name} is no number of seconds from 0 to {LONGEST_SECONDS}")
+        raise InvalidConnection(f"{name} must be a number of seconds from 0 to {LONGEST_SECONDS}")
     return seconds
 
 
 def _text(name: str, value: object) -> str | None:
     if value is None or isinstance(value, str):
         return (value or "").strip() or None
-    raise InvalidConnection(f"{name} is no text")
+    raise InvalidConnection(f"{name} must be a text")
 
 
 def _scope(value: object) -> str:
     if value not in ("task", "deployment"):
-        raise InvalidConnection("cache_scope is neither task nor deployment")
+        raise InvalidConnection("cache_scope must be task or deployment")
     return str(value)
 
 
 def _version(value: str) -> str:
     if not is_version(value):
-        raise InvalidConnection(f"api_version is no date such as {DEFAULT_API_VERSION}")
+        raise InvalidConnection(f"api_version must be a date such as {DEFAULT_API_VERSION}")
     return value
 
 
@@ -141,5 +141,5 @@ def _proxies(value: object) -> dict[str, str] | None:
         except (ValueError, RecursionError):
             value = None
     if not isinstance(value, dict) or not all(isinstance(url, str) for url in value.values()):
-        raise InvalidConnection('proxies is no JSON object such as {"https": "http://proxy.example:3128"}')
+        raise InvalidConnection('proxies must be a JSON object such as {"https": "http://proxy.example:3128"}')
     return value

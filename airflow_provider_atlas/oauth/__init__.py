@@ -1,4 +1,5 @@
-"""Atlas's token protocol: client credentials in, access tokens out, every refusal a type.
+"""Atlas's token protocol: client credentials in, access tokens out, every refusal a typed error.
 
-Nothing in here knows Airflow. The package stays empty so that importing one module loads no other.
+Apart from the error types, nothing in here uses Airflow. This file stays empty, so that importing one module loads no
+other.
 """

@@ -1,4 +1,4 @@
-"""A service account: client id, client secret and the Atlas that knows them, checked before anything is sent."""
+"""A service account: client id, client secret and Atlas URL, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
-from airflow_provider_atlas.oauth.errors import InvalidConnection
+from airflow_provider_atlas.exceptions import InvalidConnection
 
 DEFAULT_BASE_URL = "https://cloud.mongodb.com"
 CLIENT_ID_PREFIX = "mdb_sa_id_"
@@ -21,13 +21,12 @@ class ServiceAccount:
     """
     Credentials of an Atlas service account.
 
-    Only prefixes are checked, since Atlas has changed the rest over time. White space around a value, as pasting
-    leaves it, is dropped.
+    Only prefixes are checked, since Atlas has changed the rest over time. White space around a value is removed.
 
     :param client_id: starts with ``mdb_sa_id_``.
     :param client_secret: starts with ``mdb_sa_sk_``; absent from ``repr``.
     :param base_url: scheme, host and port of Atlas. Plain ``http`` only for a loopback address.
-    :raises InvalidConnection: names the field that is wrong and what belongs there.
+    :raises InvalidConnection: names the field that is wrong and what it must be.
     """
 
     client_id: str
@@ -43,7 +42,7 @@ class ServiceAccount:
 
     @property
     def fingerprint(self) -> str:
-        """Tells accounts and secrets apart: a token belongs to (base URL, id, secret)."""
+        """Identifies account and secret: a token belongs to (base URL, id, secret)."""
         return hashlib.sha256("\n".join((self.base_url, self.client_id, self.client_secret)).encode()).hexdigest()
 
     def scrub(self, text: str, *more: str) -> str:
@@ -58,44 +57,44 @@ class ServiceAccount:
 def _credential(label: str, value: str, prefix: str) -> str:
     value = (value or "").strip()
     if not value:
-        raise InvalidConnection(f"{label} is empty: it is the text that starts with {prefix}")
+        raise InvalidConnection(f"{label} is empty; it must start with {prefix}")
     if not value.startswith(prefix):
         raise InvalidConnection(
-            f"{label} does not start with {prefix}: a public or private API key is no service account; create one in "
+            f"{label} must start with {prefix}. A public or private API key does not work: create a service account in "
             "Atlas under Applications, Service Accounts"
         )
-    # `requests` would fail on others with an error that quotes the whole value.
+    # With other characters `requests` fails, and its error contains the whole value.
     if not (value.isascii() and value.isprintable()) or set(value) & {" ", ":"}:
-        raise InvalidConnection(f"{label} contains a character that none of Atlas's has, such as a space or a colon")
+        raise InvalidConnection(f"{label} must not contain a space, a colon or a non-ASCII character")
     return value
 
 
 def origin(url: str) -> str:
     """
-    Bring a base URL to its one form: scheme, lower-case host, and the port where it is not the scheme's own.
+    Normalize a base URL: scheme, lower-case host, and the port unless it is the scheme's default.
 
-    :raises InvalidConnection: for anything but an origin, since a path, a query or credentials in it would be lost
-        or, worse, logged.
+    :raises InvalidConnection: if it is not an origin. A path, a query or credentials in it would be lost or, worse,
+        logged.
     """
     text = (url or "").strip() or DEFAULT_BASE_URL
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
         port = parts.port
     except ValueError:
-        raise InvalidConnection(f"The Atlas URL is no URL; {_EXAMPLE}") from None
-    if port == 0:  # requests would take the scheme's own instead
-        raise InvalidConnection(f"The Atlas URL has port 0, at which nobody can be asked; {_EXAMPLE}")
+        raise InvalidConnection(f"The Atlas URL is not a valid URL; {_EXAMPLE}") from None
+    if port == 0:  # requests would use the scheme's default instead
+        raise InvalidConnection(f"The Atlas URL must not have port 0; {_EXAMPLE}")
     host = (parts.hostname or "").rstrip(".")
     if parts.username is not None or parts.password is not None:
-        raise InvalidConnection(f"The Atlas URL holds credentials; they belong into their own fields; {_EXAMPLE}")
+        raise InvalidConnection(f"The Atlas URL must not contain credentials, which have their own fields; {_EXAMPLE}")
     if parts.path.strip("/") or parts.query or parts.fragment or "?" in text or "#" in text:
-        raise InvalidConnection(f"The Atlas URL holds more than scheme and host; {_EXAMPLE}")
-    if not re.fullmatch(r"[a-z0-9._:-]+", host):  # anything else a library on the way may read in another way
-        raise InvalidConnection(f"The Atlas URL names no host; {_EXAMPLE}")
+        raise InvalidConnection(f"The Atlas URL must contain nothing but scheme, host and port; {_EXAMPLE}")
+    if not re.fullmatch(r"[a-z0-9._:-]+", host):  # libraries differ in how they read other characters
+        raise InvalidConnection(f"The Atlas URL must name a host; {_EXAMPLE}")
     if parts.scheme not in ("https", "http"):
-        raise InvalidConnection(f"The Atlas URL is neither https nor http; {_EXAMPLE}")
+        raise InvalidConnection(f"The Atlas URL must start with https:// (http:// on a loopback address); {_EXAMPLE}")
     if parts.scheme == "http" and not is_loopback(host):
-        raise InvalidConnection(f"The Atlas URL is plain http, which would send the secret in the clear; {_EXAMPLE}")
+        raise InvalidConnection(f"The Atlas URL must use https: plain http does not encrypt the secret; {_EXAMPLE}")
     name = f"[{host}]" if ":" in host else host
     default = {"https": 443, "http": 80}[parts.scheme]
     return f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, default) else "")
@@ -111,4 +110,4 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_EXAMPLE = f"give it as {DEFAULT_BASE_URL}"
+_EXAMPLE = f"write it like {DEFAULT_BASE_URL}"

@@ -9,25 +9,27 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from airflow_provider_atlas.exceptions import UnexpectedResponse
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from airflow_provider_atlas.oauth.answers import error_from, json_object, token_from, unwrap, utcnow
-from airflow_provider_atlas.oauth.errors import UnexpectedAnswer
+from airflow_provider_atlas.oauth.responses import error_from, json_object, token_from, unwrap, utcnow
 from airflow_provider_atlas.oauth.token import AccessToken
 from airflow_provider_atlas.oauth.transport import Transport, ask
 
 
 class TokenClient:
     """
-    Generates and revokes access tokens. One request a call; waiting is the caller's.
+    Generates and revokes access tokens. Each call makes one request; the caller waits and retries.
 
-    Not kept open: a task makes one or two such requests, and a session of its own for each needs no lock and
-    survives a fork.
+    Each request has an HTTP session of its own: a task makes one or two, and so they need no lock and survive a fork.
+
+    Atlas documents the query parameters ``pretty`` and ``envelope`` for both endpoints, so both are arguments here: the
+    client covers the whole protocol. The provider itself uses neither.
 
     :param account: whose tokens.
     :param transport: how to reach Atlas.
     :param clock: epoch seconds.
     :raises AtlasError: one type for each refusal that Atlas documents, see
-        :mod:`airflow_provider_atlas.oauth.errors`.
+        :mod:`airflow_provider_atlas.exceptions`.
     """
 
     def __init__(
@@ -43,10 +45,10 @@ class TokenClient:
 
     def generate(self, *, pretty: bool = False, envelope: bool = False) -> AccessToken:
         """
-        ``POST /api/oauth/token``. The clock is read before the request: a slow answer must not lengthen a life.
+        ``POST /api/oauth/token``. The clock is read before the request: a slow response must not lengthen the lifetime.
 
-        :param pretty: have Atlas indent its answer.
-        :param envelope: have Atlas put status and answer into the body of a 200.
+        :param pretty: have Atlas indent its response.
+        :param envelope: have Atlas put status and content into the body of a 200.
         """
         issued_at = utcnow(self._clock)
         body = self._post("token", {"grant_type": "client_credentials"}, pretty=pretty, envelope=envelope)
@@ -54,7 +56,7 @@ class TokenClient:
 
     def revoke(self, value: str, *, pretty: bool = False, envelope: bool = False) -> None:
         """
-        ``POST /api/oauth/revoke``. Atlas answers 200 to unknown and expired tokens as well (RFC 7009, 2.2).
+        ``POST /api/oauth/revoke``. The response is 200 for unknown and expired tokens as well (RFC 7009, 2.2).
 
         :param value: the token's text.
         :param pretty: as for :meth:`generate`.
@@ -74,7 +76,7 @@ class TokenClient:
                     f"{self.account.base_url}/api/oauth/{endpoint}",
                     params={name: "true" for name, asked in (("pretty", pretty), ("envelope", envelope)) if asked},
                     data=form,
-                    # Raw, as `requests` does it: percent-encoded as RFC 6749 2.3.1 has it, Atlas refuses every secret.
+                    # Raw, as `requests` sends it: percent-encoded as in RFC 6749 2.3.1, Atlas refuses every secret.
                     auth=(self.account.client_id, self.account.client_secret),
                     headers={"Accept": "application/json", "Cache-Control": "no-cache"},
                     allow_redirects=False,
@@ -86,8 +88,6 @@ class TokenClient:
         status, body = unwrap(status, content) if envelope else (status, json_object(content))
         if status != 200:
             raise error_from(status, headers, body, lambda text: self.account.scrub(text, *secrets))
-        if (
-            content.strip() and body is None
-        ):  # some portal's page: to believe it would leave a token live behind a green task
-            raise UnexpectedAnswer("The answer to a token request is 200, but not Atlas's JSON", status=200)
+        if content.strip() and body is None:  # a portal's page: a successful task would hide an active token
+            raise UnexpectedResponse("The response to a token request is 200, but not Atlas's JSON", status=200)
         return body

@@ -1,8 +1,8 @@
-"""How long to wait for Atlas: read from its answers, decided in one place.
+"""How long to wait for Atlas: read from its responses, decided in one place.
 
 The worker and the trigger both ask :func:`seconds_to_wait`. Atlas's documents print its rate limit as 10 and as 50
-requests a minute, and ``Retry-After`` as present and as possibly absent, so nothing here is a constant of Atlas's:
-``Retry-After`` first, then the window that the answer states, then exponential.
+requests a minute, and ``Retry-After`` as present and as possibly absent, so no limit of Atlas is a constant here:
+``Retry-After`` first, then the window that the response states, then exponential.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from airflow_provider_atlas.oauth.errors import (
+from airflow_provider_atlas.exceptions import (
     AtlasError,
     AtlasUnreachable,
     RateLimited,
-    RetryableAnswer,
+    RetryableResponse,
     ServerError,
     TokenLimitReached,
 )
 
 log = logging.getLogger(__name__)
 
-#: Longest wait that an answer may ask for, in seconds: a token's life, after which everything has changed.
+#: Longest wait that a response may ask for, in seconds: a token's lifetime.
 LONGEST_WAIT = 3600.0
-#: No time-out and no ``max_wait`` is longer than a week: sockets and dates overflow at some length. Seconds.
+#: No timeout and no ``max_wait`` is longer than a week: sockets and dates overflow at some length. Seconds.
 LONGEST_SECONDS = 604_800
-#: Shortest wait before another request, in seconds: an answer that says 0 must not start a tight loop.
+#: Shortest wait before another request, in seconds: a response that says 0 must not start a tight loop.
 SHORTEST_WAIT = 1.0
-#: Exponential waits start here, double with each try and stop growing at the second figure; seconds.
+#: Exponential waits start at the first figure, double with each try and stop growing at the second; seconds.
 FIRST_STEP, LAST_STEP = 1.0, 60.0
-#: A 500 and its kin, also the Administration API's, are tried this many times in all.
+#: A request that ends in a 500, 502 or 504 is tried this many times in all.
 SERVER_ERROR_TRIES = 4
-#: A wait that costs no worker tries a window that is only stated, not told by ``Retry-After``, after so many seconds.
+#: A deferred wait for a window that is only stated, without ``Retry-After``, ends after so many seconds with a try.
 PROBE = 30.0
 #: Waits for the cap on active tokens, which is up to an hour away, start here and double up to the second; seconds.
 FIRST_CAP_STEP, LAST_CAP_STEP = 60.0, 480.0
@@ -49,7 +49,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """
     Read ``Retry-After`` as seconds, from a number or an HTTP date (RFC 9110, 10.2.3).
 
-    A date is held against the answer's own ``Date``, which is the same clock. Values below 0 or above
+    A date is compared with the response's own ``Date``, which is the same clock. Values below 0 or above
     :data:`LONGEST_WAIT` are clamped, with a log line; what is neither a number nor a date is ``None``.
     """
     text = headers.get("Retry-After", "").strip()
@@ -62,7 +62,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
         seconds = (moment - now).total_seconds() if moment else math.nan
     if math.isnan(seconds):
-        log.warning("Atlas's Retry-After is neither seconds nor a date and is ignored.")
+        log.warning("Atlas's Retry-After must be seconds or a date; it is ignored.")
         return None
     clamped = min(max(seconds, 0.0), LONGEST_WAIT)
     if clamped != seconds:
@@ -72,7 +72,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def stated_limit(description: str | None, parameters: object = None) -> tuple[int | None, float | None]:
     """
-    Read (requests, seconds) from a 429's body, in either shape that Atlas gives it; ``(None, None)`` if it states none.
+    Read (requests, seconds) from a 429's body, in either shape that Atlas sends; ``(None, None)`` if it states none.
 
     :param description: the text, "... is limited to 10 requests every 1 minutes."
     :param parameters: the list of the API error, ``[path, requests, minutes]``.
@@ -91,12 +91,12 @@ def stated_limit(description: str | None, parameters: object = None) -> tuple[in
 
 def seconds_to_wait(error: BaseException, attempt: int, *, deferred: bool = False) -> float | None:
     """
-    Decide how long to wait after ``error`` before the next try; ``None`` where waiting cures nothing.
+    Decide how long to wait after ``error`` before the next try; ``None`` if waiting does not help.
 
     :param attempt: the number of tries made so far, 1 after the first.
-    :param deferred: whether the wait costs no worker. Only then is the cap on active tokens waited for, and a window
-        that the answer states is not trusted blindly.
-    :return: seconds, spread included: the tasks that one limit holds back must not come back in one moment.
+    :param deferred: whether the wait holds no worker slot. Only then is the cap on active tokens waited for, and a
+        window that the response merely states is tried early.
+    :return: seconds, with a random spread: the tasks that one limit holds back must not retry at one moment.
     """
     stated = None
     first, last = FIRST_STEP, LAST_STEP
@@ -105,7 +105,7 @@ def seconds_to_wait(error: BaseException, attempt: int, *, deferred: bool = Fals
             first, last = FIRST_CAP_STEP, LAST_CAP_STEP
         case RateLimited(retry_after=None, window=float(window)):
             stated = min(window, PROBE) if deferred else window
-        case RetryableAnswer(retry_after=seconds) | AtlasError(status=429 | 503, retry_after=seconds):
+        case RetryableResponse(retry_after=seconds) | AtlasError(status=429 | 503, retry_after=seconds):
             stated = seconds
         case AtlasUnreachable():
             pass

@@ -1,4 +1,4 @@
-"""The access token: frozen, with its times, and never printed or stored by accident."""
+"""The access token: frozen, with its times, never printed or stored by accident."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-#: A token is renewed this long before its end, or at half its life if that is later.
+#: A token is renewed this long before it expires, or at half its lifetime if that is later.
 RENEWAL_MARGIN = timedelta(minutes=5)
 
 
 def fingerprint(value: str) -> str:
-    """Eight hex digits that tell tokens apart in logs and give nothing away."""
+    """Eight hex digits that identify a token in logs without revealing it."""
     return hashlib.sha256(value.encode()).hexdigest()[:8]
 
 
@@ -21,12 +21,12 @@ class AccessToken:
     """
     An Atlas access token.
 
-    Leaves the process only sealed: Airflow's XCom and ``pickle`` are refused.
+    It leaves the process only sealed: Airflow's XCom and ``pickle`` are refused.
 
-    :param value: the text that goes behind ``Bearer``; absent from ``repr`` and ``str``.
+    :param value: the text that follows ``Bearer``; absent from ``repr`` and ``str``.
     :param token_type: always ``Bearer``.
     :param issued_at: aware UTC time, read before the request was sent, so that it errs on the early side.
-    :param expires_at: aware UTC time at which Atlas stops to accept the token.
+    :param expires_at: aware UTC time from which on Atlas refuses the token.
     """
 
     value: str = field(repr=False)
@@ -36,7 +36,7 @@ class AccessToken:
 
     @property
     def renew_at(self) -> datetime:
-        """The time until which the token counts as fresh, computed from its whole life and not from what is left."""
+        """Until when the token counts as fresh, computed from its whole lifetime and not from what is left."""
         return self.expires_at - min(RENEWAL_MARGIN, (self.expires_at - self.issued_at) / 2)
 
     @property
@@ -47,7 +47,7 @@ class AccessToken:
     def serialize(self) -> NoReturn:
         """Refuse Airflow's serializers, which would write the value into XCom in plain text."""
         raise TypeError(
-            "An AccessToken does not leave its task in plain text. Return hook.seal(token), and open it in the other "
+            "An AccessToken must not leave its task in plain text. Return hook.seal(token), and open it in the other "
             "task with AtlasServiceAccountHook(..., token=...)."
         )
 

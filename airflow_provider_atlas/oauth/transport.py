@@ -1,4 +1,4 @@
-"""HTTP as a connection wants it: time-out, CA bundle and proxies; and no answer at all as a typed error."""
+"""HTTP with a connection's timeout, CA bundle and proxies. A request without a response is a typed error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_atlas.oauth.errors import AtlasError, AtlasUnreachable, CertificateRefused, InvalidCall
+from airflow_provider_atlas.exceptions import AtlasError, AtlasUnreachable, CertificateRefused, InvalidCall
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ class Transport:
     """
     How to reach Atlas.
 
-    :param timeout: seconds to connect, and again to wait for each part of the answer.
+    :param timeout: seconds to connect, and again to wait for each part of the response.
     :param ca_bundle: path of a file of CA certificates; ``None`` for the default ones. Verification is never off.
     :param proxies: as ``requests`` takes them, absent from ``repr`` since they may hold a password.
     """
@@ -31,8 +31,8 @@ class Transport:
         """
         Keyword arguments of a request. Set on a session, the environment's CA bundle and proxies would win over them.
 
-        :param base_url: an origin. Plain ``http`` is for this machine, and no proxy gets to see it: not the
-            environment's, and not those of an extra that a person may edit who may not read the secret.
+        :param base_url: an origin. Plain ``http`` stays on this machine and uses no proxy: neither the environment's
+            nor the connection's, whose extra can be edited by people who cannot read the secret.
         """
         plain = base_url.startswith("http://")
         return {
@@ -44,9 +44,9 @@ class Transport:
 
 def ask(call: Callable[[], T], timeout: float) -> T:
     """
-    Make a request, and turn the failures of ``requests`` into errors of this provider.
+    Make a request, and turn the errors of ``requests`` into errors of this provider.
 
-    The original is dropped on purpose, chain and all: it holds the request, and with it the Authorization header.
+    The original error is dropped with its whole chain: it holds the request, and so the Authorization header.
     """
     try:
         return call()
@@ -64,24 +64,24 @@ def _translate(error: Exception, timeout: float) -> AtlasError:
     if isinstance(error, requests.exceptions.ProxyError):
         return AtlasUnreachable("The proxy does not let the request to Atlas through")
     if isinstance(error, requests.Timeout):
-        return AtlasUnreachable(f"Atlas did not answer within {timeout:g} s")
+        return AtlasUnreachable(f"Atlas did not respond within {timeout:g} s")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return AtlasUnreachable("The host name of the Atlas URL does not resolve")
     if any("X509" in str(cause) or "PEM" in str(cause) for cause in causes if isinstance(cause, ssl.SSLError)):
-        return CertificateRefused("The connection's ca_bundle holds no certificates")
+        return CertificateRefused("The connection's ca_bundle contains no certificates")
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return AtlasUnreachable("TLS with the Atlas URL failed")
     if isinstance(error, ValueError | requests.exceptions.InvalidJSONError):
-        return InvalidCall("The request cannot be sent as it is: check method, parameters and body")
+        return InvalidCall("The request cannot be sent: check method, parameters and body")
     if isinstance(error, FileNotFoundError | NotADirectoryError) or "CA certificate bundle" in str(error):
-        return CertificateRefused("The connection's ca_bundle names no file")
+        return CertificateRefused("The connection's ca_bundle must name a file")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return AtlasUnreachable("Nothing listens at the Atlas URL")
     return AtlasUnreachable(f"The connection to Atlas failed ({type(error).__name__})")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it stands for: urllib3 keeps causes in ``reason`` and ``args``, others in ``__context__``."""
+    """The error and its causes: urllib3 keeps them in ``reason`` and ``args``, others in ``__context__``."""
     seen: set[int] = set()
     todo: list[object] = [error]
     while todo:

@@ -1,9 +1,8 @@
-"""One gate for all who wait for the same limit in one triggerer, so that N waiting tasks cost about N requests.
+"""One gate for all triggers that wait for the same limit in one triggerer, so that N tasks cost about N requests.
 
-Whoever is first in the queue asks, alone; the others wait behind. A refusal closes the gate for all until the moment
-that Atlas names, and an answer lets the next one in. A refusal that says when to come back also teaches how long a
-window really is, counted from the first answer in it. From then on the gate closes by itself once as many have passed
-as the limit allows, and the request that would only be refused is not made.
+The first in the queue makes its request, alone; the others wait. A refusal closes the gate for all until the moment
+that Atlas names, and a success admits the next one. A refusal also states the limit: from then on the gate closes by
+itself when as many requests have succeeded as one window admits, and the request that would be refused is not made.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 
-from airflow_provider_atlas.oauth.errors import AtlasError, RateLimited
+from airflow_provider_atlas.exceptions import AtlasError, RateLimited
 
 
 class Gate:
@@ -34,18 +33,18 @@ class Gate:
         self._sleep = sleep
         self._queue = asyncio.Lock()  # asyncio's is first come, first served, and a cancelled waiter leaves it
         self._opens_at = 0.0
-        self._first: float | None = None  # when the first one passed since the gate opened
-        self._passed = 0
-        self.leads_to: Gate | None = None  # kept for those who queue here: between two of them nobody else may
-        self._learned: tuple[int, float] | None = None  # how many a window admits, and its length in seconds
+        self._first: float | None = None  # time of the first success since the gate opened
+        self._count = 0
+        self.leads_to: Gate | None = None  # keeps the next gate alive for those who still queue here
+        self._learned: tuple[int, float] | None = None  # how many requests a window admits, and its length in seconds
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Queue up. In the block one is first, and keeps the place through :meth:`opened` and refusals."""
+    async def turn(self) -> AsyncIterator[None]:
+        """Queue. The block is this caller's turn, and stays so through waits and refusals."""
         async with self._queue:
             yield
 
-    async def opened(self) -> None:
+    async def wait_until_open(self) -> None:
         """Wait until the gate is open."""
         while (left := self._opens_at - self._clock()) > 0:
             await self._sleep(left)
@@ -55,14 +54,14 @@ class Gate:
         """Seconds until the gate opens."""
         return max(self._opens_at - self._clock(), 0.0)
 
-    def passed(self) -> None:
-        """Atlas has answered one request: count it, and close once the window is known to be full."""
+    def count(self) -> None:
+        """Count a success, and close when the window is known to be full."""
         self._first = self._clock() if self._first is None else self._first
-        self._passed += 1
-        if self._learned is not None and self._passed >= self._learned[0]:
-            self._close(self._first + self._learned[1])
+        self._count += 1
+        if self._learned is not None and self._count >= self._learned[0]:
+            self._close_until(self._first + self._learned[1])
 
-    def refused(self, error: AtlasError, wait: float) -> float:
+    def close(self, error: AtlasError, wait: float) -> float:
         """
         Close after a refusal.
 
@@ -72,12 +71,12 @@ class Gate:
         now = self._clock()
         if isinstance(error, RateLimited) and error.limit and error.retry_after is not None and self._first is not None:
             self._learned = error.limit, now + error.retry_after - self._first
-        self._close(now + wait)
+        self._close_until(now + wait)
         return self.closed_for
 
-    def _close(self, until: float) -> None:
-        self._opens_at = max(self._opens_at, until)
-        self._first, self._passed = None, 0
+    def _close_until(self, moment: float) -> None:
+        self._opens_at = max(self._opens_at, moment)
+        self._first, self._count = None, 0
 
 
 _gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.WeakValueDictionary[Hashable, Gate]] = (
@@ -87,7 +86,7 @@ _gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.WeakValueDi
 
 def gate_for(key: Hashable) -> Gate:
     """
-    The gate that all triggers on this event loop share; it goes when the last of them does.
+    The gate that all triggers on this event loop share; it is dropped with the last of them.
 
     :param key: what is queued for: service account and endpoint, since Atlas counts requests for each pair.
     """

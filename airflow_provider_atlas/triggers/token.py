@@ -1,19 +1,20 @@
-"""Waits for Atlas in the triggerer, where waiting costs no worker slot, and asks it there.
+"""Waits for Atlas in the triggerer, where waiting costs no worker slot, and makes the request there.
 
-What Airflow stores of a trigger is in plain text: its arguments, its event, and the traceback of one that fails. So the
-arguments hold a connection id, times and sealed text, the event a sealed token or a scrubbed error, and every path ends
-in an event.
+What Airflow stores of a trigger is in plain text: its arguments, its event, and the traceback of a failure. So the
+arguments hold a connection id, times and sealed tokens, the event a sealed token or a scrubbed error, and every path
+ends in an event.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
@@ -21,15 +22,14 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider_atlas import metrics
-from airflow_provider_atlas.cache import sealing
-from airflow_provider_atlas.exceptions import dump
-from airflow_provider_atlas.oauth.errors import AtlasError, InvalidCall, InvalidConnection, RateLimited
+from airflow_provider_atlas.exceptions import AtlasError, InvalidCall, InvalidConnection, RateLimited
 from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, seconds_to_wait
+from airflow_provider_atlas.triggers import events
 from airflow_provider_atlas.triggers.gate import Gate, gate_for
 
 T = TypeVar("T")
 
-#: A sleep is cut into pieces of so many seconds, so that a clock that steps is noticed.
+#: A sleep is cut into pieces of so many seconds, so that a step of the clock is noticed.
 TICK = 5.0
 
 
@@ -37,17 +37,17 @@ class AtlasTokenTrigger(BaseTrigger):
     """
     Wait until a moment, then generate or revoke.
 
-    A triggerer that takes over from a dead one starts the trigger anew with the arguments that it had, so all times are
+    A triggerer that replaces a dead one starts the trigger again with its original arguments, so all times are
     absolute. Arguments of other releases are ignored where unknown and have a default where missing.
 
-    The event has ``status``: ``success`` with ``token``, sealed, or ``revoked``, which is ``tokens`` again; or
-    ``error`` with ``error``, as ``airflow_provider_atlas.exceptions.dump`` writes it.
+    The event has ``status``: ``success`` with ``token``, sealed, or ``revoked``, the sealed tokens that were revoked;
+    or ``error`` with ``error``, see :mod:`airflow_provider_atlas.triggers.events`. It repeats ``deadline``.
 
     :param atlas_conn_id: id of the connection.
     :param action: ``generate`` or ``revoke``.
-    :param moment: when to ask first, epoch seconds.
+    :param moment: when to make the first request, epoch seconds.
     :param started: when the task began to wait, epoch seconds.
-    :param deadline: when to give up, epoch seconds.
+    :param deadline: when to stop, epoch seconds.
     :param tokens: sealed tokens to revoke, separated by spaces.
     """
 
@@ -75,40 +75,62 @@ class AtlasTokenTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event, whatever happens."""
-        try:  # here and not above: arguments of another release that cannot be reckoned with are an event, too
+        """Yield one event on every path."""
+        revoked: list[str] = []
+        try:  # arguments of another release that are not numbers must end in an event, too
             self.started, self.deadline = self.started or self.moment, self.deadline or self.moment + 300
-            await _until(self.moment)
-            payload = await self._act()
+            await _sleep_until(self.moment)
+            payload = {"status": "success", **await self._act(revoked)}
         except AtlasError as error:
-            payload = {"status": "error", "error": dump(error)}
+            payload = events.failure(error)
         except Exception as error:  # noqa: BLE001 - its text and traceback would be stored as they are
-            unknown = AtlasError(f"The trigger failed with {type(error).__name__}")
-            payload = {"status": "error", "error": dump(unknown)}
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+            payload = events.failure(AtlasError(f"The trigger failed with {type(error).__name__}"))
+        if self.action == "revoke":
+            payload["revoked"] = " ".join(revoked)
+        yield TriggerEvent({**payload, "deadline": self.deadline})  # type: ignore[no-untyped-call]
 
-    async def _act(self) -> dict[str, Any]:
+    async def _act(self, revoked: list[str]) -> dict[str, Any]:
         if self.action not in ("generate", "revoke"):
-            raise InvalidCall(f"The trigger does not know the action {self.action}")
+            raise InvalidCall(f"The trigger's action must be generate or revoke, not {self.action}")
         try:
-            # Whoever is first here reads the connection: hundreds that wake in one moment and read it block the loop.
+            # The first in this queue reads the connection: hundreds that wake at one moment and read it block the loop.
             async with self._turn(queue := gate_for((self.atlas_conn_id, self.action))):
-                tools = await self._connect()
-                gate = queue.leads_to = gate_for((tools.account.fingerprint, self.action))
+                tokens = await self._tokens()
+                gate = queue.leads_to = gate_for((tokens.account.fingerprint, self.action))
                 if self.action == "generate":
-                    return {"status": "success", "token": await self._ask(gate, tools, tools.generate)}
-                for text in self.tokens.split():
-                    await self._ask(gate, tools, partial(tools.revoke, text))
-                return {"status": "success", "revoked": self.tokens}
+                    return {"token": await self._generate(gate, tokens)}
+                await self._revoke(gate, tokens, revoked)
+                return {}
         except AtlasError as error:
             error.waited = time.time() - self.started
             raise
 
+    async def _revoke(self, gate: Gate, tokens: Any, revoked: list[str]) -> None:
+        """Revoke every token that can be revoked, and raise the first error after that."""
+        failure = None
+        for text in self.tokens.split():
+            try:
+                token = await _in_thread(partial(tokens.unseal, text))
+                await self._request(gate, Handover(partial(tokens.revoke, token.value)))
+                revoked.append(text)
+            except AtlasError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    async def _generate(self, gate: Gate, tokens: Any) -> str:
+        def generate() -> tuple[Any, str]:
+            token = tokens.generate()
+            return token, tokens.seal(token)
+
+        _, sealed = await self._request(gate, Handover(generate, lambda pair: tokens.revoke_or_warn(pair[0])))
+        return sealed
+
     @asynccontextmanager
     async def _turn(self, gate: Gate) -> AsyncIterator[None]:
-        """Queue up until it is this trigger's turn, or too late."""
+        """Queue until it is this trigger's turn, or until the deadline."""
         try:
-            async with asyncio.timeout(max(self.deadline - time.time(), 0.0)) as queueing, gate.place():
+            async with asyncio.timeout(max(self.deadline - time.time(), 0.0)) as queueing, gate.turn():
                 queueing.reschedule(None)
                 yield
         except TimeoutError:
@@ -116,78 +138,91 @@ class AtlasTokenTrigger(BaseTrigger):
                 raise _too_late() from None
             raise
 
-    async def _connect(self) -> _Tools:
+    async def _tokens(self) -> Any:
+        """What requests and revokes, loaded and made in a thread: it imports ``requests`` and ``cryptography``."""
         try:
             connection = await get_async_connection(self.atlas_conn_id)
         except AirflowNotFoundException:
             connection = None
         if connection is None:
             raise InvalidConnection(f"The connection {self.atlas_conn_id} does not exist any more")
-        return await _in_thread(partial(_Tools, connection))
 
-    async def _ask(self, gate: Gate, tools: _Tools, call: Callable[[], T]) -> T:
-        """Ask in turn, as often as it takes until the deadline."""
+        def make() -> Any:
+            from airflow_provider_atlas.hooks.settings import Settings
+            from airflow_provider_atlas.hooks.tokens import Tokens
+
+            settings = Settings.from_connection(connection)
+            return Tokens(settings.account, settings.transport, mask=False)
+
+        return await _in_thread(make)
+
+    async def _request(self, gate: Gate, handover: Handover[T]) -> T:
+        """Make a request in turn, as often as it takes until the deadline."""
         async with self._turn(gate):
             for attempt in count(1):
                 if time.time() + gate.closed_for > self.deadline:
                     break
-                await gate.opened()
+                await gate.wait_until_open()
                 try:
-                    answer = await _in_thread(call)
+                    result = await _in_thread(handover.run)
                 except asyncio.CancelledError:
-                    tools.abandoned = True
+                    handover.abandon()
                     raise
                 except AtlasError as error:
                     wait = seconds_to_wait(error, attempt, deferred=True)
-                    if wait is None or time.time() + gate.refused(error, wait) > self.deadline:
+                    if wait is None or time.time() + gate.close(error, wait) > self.deadline:
                         raise
                     metrics.waiting(error, gate.closed_for)
                 else:
-                    gate.passed()
-                    return answer
+                    gate.count()
+                    return result
         raise _too_late()
 
 
-class _Tools:
+class Handover(Generic[T]):
     """
-    Generate and revoke for a connection, for a thread: blocking, and loads ``requests`` and ``cryptography``.
+    Passes a result from a thread to the event loop, so that it is never lost between them.
 
-    No token is registered with the log masker, which only grows: a triggerer lives for weeks.
+    :param call: what runs in the thread.
+    :param give_back: is called in a thread with a result that nobody takes.
     """
 
-    def __init__(self, connection: Any) -> None:
-        from airflow_provider_atlas.hooks.settings import Settings
-        from airflow_provider_atlas.oauth.client import TokenClient
+    def __init__(self, call: Callable[[], T], give_back: Callable[[T], object] = lambda result: None) -> None:
+        self._call = call
+        self._give_back = give_back
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self._results: list[T] = []
 
-        settings = Settings.from_connection(connection)
-        self.account = settings.account
-        self.abandoned = False  # nobody will get what the request that is under way brings
-        self._client = TokenClient(settings.account, settings.transport)
+    def run(self) -> T:
+        """Call; to be run in the thread."""
+        result = self._call()
+        with self._lock:
+            abandoned = self._abandoned
+            self._results.append(result)
+        if abandoned:
+            self._give_back(result)
+        return result
 
-    def generate(self) -> str:
-        """A new token, sealed."""
-        token = self._client.generate()
-        if self.abandoned:
-            self._client.revoke(token.value)
-        metrics.count("generated")
-        return sealing.seal(self.account, token)
-
-    def revoke(self, text: str) -> None:
-        """Revoke a sealed token."""
-        self._client.revoke(sealing.unseal(self.account, text).value)
-        metrics.count("revoked")
+    def abandon(self) -> None:
+        """Give back what has come already and what is still to come. Called on the event loop, and does not block."""
+        with self._lock:
+            self._abandoned = True
+            results = tuple(self._results)
+        for result in results:
+            threading.Thread(target=self._give_back, args=(result,)).start()
 
 
 def _too_late() -> RateLimited:
-    return RateLimited("Others that wait for the same service account come first, and max_wait is over before")
+    return RateLimited("Other triggers with the same service account come first, and max_wait ends before this one")
 
 
 async def _in_thread(call: Callable[[], T]) -> T:
     return await sync_to_async(call, thread_sensitive=False)()
 
 
-async def _until(moment: float) -> None:
-    """Sleep until a wall-clock time; a clock that steps back prolongs nothing, one that steps forward shortens."""
+async def _sleep_until(moment: float) -> None:
+    """Sleep until a wall-clock time. A clock that steps back does not prolong it; one that steps forward ends it."""
     left = min(moment - time.time(), LONGEST_WAIT)
     end = time.monotonic() + left
     while (left := min(moment - time.time(), end - time.monotonic())) > 0:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_atlas.api.errors import AtlasApiError, api_error
+from airflow_provider_atlas.api.errors import api_error
+from airflow_provider_atlas.exceptions import AtlasApiError
 
 
 def body(**fields):
@@ -23,7 +24,7 @@ def test_every_part_of_the_body_is_carried():
 @pytest.mark.parametrize(
     ("status", "fields", "remedy"),
     [
-        (401, {"errorCode": "USER_UNAUTHORIZED"}, "about rights"),
+        (401, {"errorCode": "USER_UNAUTHORIZED"}, "role is missing"),
         (403, {"errorCode": "IP_ADDRESS_NOT_ON_ACCESS_LIST", "parameters": ["192.0.2.7"]}, "Add 192.0.2.7 to"),
         (403, {"errorCode": "IP_ADDRESS_NOT_ON_ACCESS_LIST"}, "Add this machine's address to"),
         (403, {}, "a role that allows this"),

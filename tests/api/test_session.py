@@ -21,11 +21,6 @@ GROUPS = "/api/atlas/v2/groups"
 
 
 @pytest.fixture
-def hook(atlas_sandbox):
-    return AtlasServiceAccountHook()
-
-
-@pytest.fixture
 def sleeps(mocker, clock):
     """A clock and a sleep of the session's own."""
     mocker.patch.object(module, "time", mocker.Mock(monotonic=clock, sleep=clock.sleep))
@@ -164,7 +159,7 @@ def test_a_redirect_elsewhere_is_refused_before_anything_goes_there(
     hook, atlas_sandbox, elsewhere, status, method, call, says_nothing
 ):
     atlas_sandbox.fail_next("api", status=status, headers={"Location": f"{elsewhere.url}{GROUPS}"})
-    with pytest.raises(exceptions.InvalidCall, match="leads away") as caught:
+    with pytest.raises(exceptions.InvalidCall, match="redirects away") as caught:
         call(hook, GROUPS, method, json={"password": "of a database user"} if method == "POST" else None)
     assert elsewhere.counters.api_requests == 0
     says_nothing(caught.value, hook.get_token().value)
@@ -205,7 +200,7 @@ def test_50_threads_without_rights_cause_one_renewal_at_most(atlas_sandbox, code
 
     with ThreadPoolExecutor(50) as pool:
         (said,) = set(pool.map(call, range(50)))
-    assert said.startswith("401 The token is good")
+    assert said.startswith("401 The token is valid")
     assert atlas_sandbox.counters.token_requests == tokens
     assert atlas_sandbox.counters.active == 1
 

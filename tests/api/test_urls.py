@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_atlas.api.urls import at_atlas, media_type
-from airflow_provider_atlas.oauth.errors import InvalidCall
+from airflow_provider_atlas.exceptions import InvalidCall
 
 BASE = "https://cloud.mongodb.com"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airflow_provider_atlas.oauth.errors import StoreUnavailable
+from airflow_provider_atlas.exceptions import StoreUnavailable
 
 
 class MemoryStore:

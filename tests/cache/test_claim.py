@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_provider_atlas.cache.claim import HEARTBEAT, PAUSE, POLL, STALE, Claim
-from airflow_provider_atlas.oauth.errors import RateLimited, StoreUnavailable
+from airflow_provider_atlas.exceptions import RateLimited, StoreUnavailable
 from tests.cache.fakes import MemoryStore
 
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_atlas.cache import deployment as module
-from airflow_provider_atlas.cache.deployment import Content, DeploymentToken, decode, encode
-from airflow_provider_atlas.oauth.errors import InvalidClient, RateLimited, StoreUnavailable
+from airflow_provider_atlas.cache import variables as module
+from airflow_provider_atlas.cache.content import Content, decode, encode
+from airflow_provider_atlas.cache.deployment import SharedToken
+from airflow_provider_atlas.exceptions import InvalidClient, RateLimited, StoreUnavailable
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.cache.fakes import MemoryStore
 from tests.conftest import CLIENT_SECRET, TOKEN
@@ -46,7 +47,7 @@ def make(account, store, clock, minted):
             minted.append(token)
             return token
 
-        return DeploymentToken(
+        return SharedToken(
             account, store, mint, max_wait, clock=lambda: clock() + offset, monotonic=clock, sleep=clock.sleep
         )
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_atlas.cache.memory import PAUSE, Renewal, TokenCache, renewal
-from airflow_provider_atlas.oauth.errors import RateLimited
+from airflow_provider_atlas.exceptions import RateLimited
 from airflow_provider_atlas.oauth.token import AccessToken
 
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from airflow_provider_atlas.cache import sealing
-from airflow_provider_atlas.oauth.errors import InvalidSealedToken
+from airflow_provider_atlas.exceptions import InvalidSealedToken
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.conftest import CLIENT_SECRET, TOKEN
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_atlas.cache.variables import Variables
-from airflow_provider_atlas.oauth.errors import StoreUnavailable
+from airflow_provider_atlas.exceptions import StoreUnavailable
 from tests.conftest import TOKEN
 
 

@@ -15,8 +15,8 @@ import pytest
 from airflow.cli.cli_config import GroupCommand, core_commands
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
-from airflow_provider_atlas import exceptions
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, is_dag, name
+from tests.test_exceptions import ERRORS
 
 #: Its files are a project of their own, which another test puts together and runs.
 PROJECT = DOCS / "how-to" / "test-your-dags.md"
@@ -116,7 +116,7 @@ def test_a_command_that_does_not_exist_is_noticed(command):
 def test_the_table_of_limits_has_every_error_and_in_bold_those_that_end_a_task():
     page = (DOCS / "limits.md").read_text()
     rows = {kind: bold for bold, kind in re.findall(r"^\| (\*\*)?`(\w+)`(?:\*\*)? \|", page, re.MULTILINE)}
-    kinds = {kind: vars(exceptions)[kind] for kind in {*exceptions.__all__} - {"AtlasError", "airflow_errors"}}
+    kinds = {name: kind for name, kind in ERRORS.items() if name != "AtlasError"}
     assert set(rows) == set(kinds)
     assert {kind for kind, bold in rows.items() if bold} == {
         name for name, kind in kinds.items() if issubclass(kind, AirflowFailException)

@@ -26,7 +26,7 @@ from random import Random
 import pytest
 from cryptography.fernet import Fernet
 
-from airflow_provider_atlas.cache.deployment import DeploymentToken
+from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.cache.sealing import unseal
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.token import fingerprint
@@ -86,7 +86,7 @@ class Driver:
         self._airflow, self._services, self._sandbox = airflow, services, sandbox
         self._random, self._seed = Random(seed), seed  # noqa: S311 - to be repeated, not to be kept
         self._account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
-        self._store = DeploymentToken(self._account, self, mint=pytest.fail, max_wait=0)
+        self._store = SharedToken(self._account, self, generate=pytest.fail, max_wait=0)
 
     def round(self, number: int) -> None:
         runs = []
@@ -212,7 +212,7 @@ class Driver:
         return {row["state"] for row in self._airflow.query(sql, (run_id,))}
 
     def read(self, name: str) -> str | None:
-        """A Variable, past Airflow; the store as `DeploymentToken` wants it."""
+        """A Variable, past Airflow; the store as `SharedToken` wants it."""
         rows = self._airflow.query("SELECT val FROM variable WHERE key = ?", (name,))
         return Fernet(self._airflow.fernet_key).decrypt(rows[0]["val"]).decode() if rows else None
 

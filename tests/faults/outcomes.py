@@ -37,7 +37,7 @@ def outcome(state: str | None, log: bytes, events: Iterable[str]) -> str:
     kind = error.partition(":")[0]
     if TAKEN_AWAY.search(error):
         return "token taken away"
-    if kind in exceptions.__all__:
+    if hasattr(exceptions, kind):
         return "typed error"
     if AIRFLOW.search(kind):
         return "Airflow's error"

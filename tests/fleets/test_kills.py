@@ -23,7 +23,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from airflow_provider_atlas.cache import claim
-from airflow_provider_atlas.cache.deployment import DeploymentToken
+from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.client import TokenClient
@@ -84,7 +84,7 @@ class Driver:
 
     def __init__(self, home, sandbox) -> None:
         account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
-        self._deployment = DeploymentToken(account, self, mint=pytest.fail, max_wait=0)
+        self._deployment = SharedToken(account, self, mint=pytest.fail, max_wait=0)
         self._key = Fernet.generate_key()
         self._database, self._log = home / "airflow.db", home / "driver.log"
         settings = {

@@ -14,8 +14,8 @@ import atheris
 
 with atheris.instrument_imports(include=["airflow_provider_atlas", "json"]):
     from airflow_provider_atlas.cache import sealing
+    from airflow_provider_atlas.exceptions import AtlasError
     from airflow_provider_atlas.oauth import answers
-    from airflow_provider_atlas.oauth.errors import AtlasError
     from tests.fuzz.properties import ACCOUNT, NOW, right_or_typed
 
 START = datetime.fromtimestamp(NOW, UTC)

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
+from airflow_provider_atlas.exceptions import AtlasError
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from airflow_provider_atlas.oauth.errors import AtlasError
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.conftest import CLIENT_ID, CLIENT_SECRET, TOKEN, said_by, secrets_in
 

@@ -16,22 +16,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_atlas import exceptions
-from airflow_provider_atlas.api.errors import AtlasApiError
 from airflow_provider_atlas.cache import sealing
-from airflow_provider_atlas.exceptions import dump, load
-from airflow_provider_atlas.oauth import errors
+from airflow_provider_atlas.exceptions import AtlasApiError, AtlasError, InvalidSealedToken
 from airflow_provider_atlas.oauth.client import TokenClient
-from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken
 from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, seconds_to_wait
-from airflow_provider_atlas.operators.token import _answer, _items
+from airflow_provider_atlas.operators.token import _items
 from airflow_provider_atlas.triggers import token as module
+from airflow_provider_atlas.triggers.events import failure, load
+from airflow_provider_atlas.triggers.events import result as result_of
 from airflow_provider_atlas.triggers.gate import Gate
 from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
 from tests.conftest import CLIENT_ID, CLIENT_SECRET, TOKEN, secrets_in
 from tests.fuzz.properties import ACCOUNT, NOW, any_text, json_values, numbers, right_or_typed, scalars, words
 from tests.fuzz.test_texts import PLAIN, SEALED
+from tests.test_exceptions import ERRORS
 
-KINDS = sorted(name for name in exceptions.__all__ if name != "airflow_errors")
+KINDS = sorted(ERRORS)
 
 
 class InstantLoop(asyncio.SelectorEventLoop):
@@ -83,12 +83,15 @@ def world(atlas: Callable[[], object], connection: object) -> Iterator[InstantLo
 waits = st.floats(0, LONGEST_WAIT)
 refusals = st.one_of(
     st.builds(
-        lambda after, limit: errors.RateLimited(retry_after=after, limit=limit), st.none() | waits, st.integers(1)
+        lambda after, limit: exceptions.RateLimited(retry_after=after, limit=limit), st.none() | waits, st.integers(1)
     ),
-    st.builds(lambda after: errors.ServiceUnavailable(retry_after=after), st.none() | waits),
-    st.sampled_from([errors.TokenLimitReached, errors.InvalidClient, errors.ServerError, errors.AtlasUnreachable]).map(
-        lambda kind: kind()
-    ),
+    st.builds(lambda after: exceptions.ServiceUnavailable(retry_after=after), st.none() | waits),
+    st.sampled_from(
+        [
+            getattr(exceptions, name)
+            for name in ("TokenLimitReached", "InvalidClient", "ServerError", "AtlasUnreachable")
+        ]
+    ).map(lambda kind: kind()),
     st.just(ValueError(f"Basic {CLIENT_SECRET}")),
 )
 connections = st.sampled_from([None, CLIENT_SECRET, CLIENT_SECRET, CLIENT_SECRET, "no secret"]).map(
@@ -138,7 +141,7 @@ def test_any_arguments_make_a_trigger_that_ends_in_one_event_in_time(arguments, 
     if payload["status"] == "error":
         assert isinstance(load(json.loads(written)["error"]), AtlasError)
     key = "revoked" if arguments.get("action") == "revoke" else "token"
-    brought = right_or_typed(lambda: _answer(json.loads(written), key))
+    brought = right_or_typed(lambda: result_of(json.loads(written), key))
     assert isinstance(brought, AtlasError) is (payload["status"] == "error")
     if key == "token" and isinstance(brought, str):
         assert sealing.unseal(ACCOUNT, brought) == PLAIN
@@ -169,14 +172,14 @@ fields = {
 
 @given(st.builds(built, st.sampled_from(KINDS), st.fixed_dictionaries(fields)))
 def test_every_error_comes_back_from_its_event_as_it_was(error):
-    again = load(json.loads(json.dumps(dump(error))))
+    again = load(json.loads(json.dumps(failure(error)))["error"])
     assert (type(again), vars(again), str(again)) == (type(error), vars(error), str(error))
 
 
 written = st.fixed_dictionaries(
     {},
     optional={
-        "type": st.sampled_from([*KINDS, "airflow_errors", "Mapping", "later"]) | json_values,
+        "type": st.sampled_from([*KINDS, "RetryableResponse", "Sequence", "later"]) | json_values,
         "summary": words | json_values,
         "data": st.fixed_dictionaries({}, optional=dict.fromkeys(fields, numbers | json_values)) | json_values,
     },
@@ -195,12 +198,12 @@ events = json_values | st.fixed_dictionaries(
 def test_any_event_is_what_it_brings_or_an_error_that_can_be_printed_and_waited_for(event, key):
     # What a trigger wrote held no secret; what others wrote is said as they wrote it.
     try:
-        assert _answer(event, key) == event[key]
+        assert result_of(event, key) == event[key]
         return
     except AtlasError as error:
         result = error
     assert str(result)
-    assert json.dumps(dump(result))
+    assert json.dumps(failure(result))
     assert not isinstance(result, AtlasApiError) or isinstance(result.remedy, str)
     for deferred in (False, True):
         seconds = seconds_to_wait(result, 1, deferred=deferred)

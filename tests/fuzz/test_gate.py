@@ -8,7 +8,7 @@ import itertools
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from airflow_provider_atlas.oauth.errors import AtlasUnreachable, RateLimited
+from airflow_provider_atlas.exceptions import AtlasUnreachable, RateLimited
 from airflow_provider_atlas.triggers.gate import Gate
 
 
@@ -34,9 +34,9 @@ class GateMachine(RuleBasedStateMachine):
         await future
 
     async def visit(self, number: int) -> None:
-        async with self.gate.place():
+        async with self.gate.turn():
             while True:
-                await self.gate.opened()
+                await self.gate.wait_until_open()
                 assert self.asking is None, "two ask at a time"
                 assert self.now >= self.closed_until, "somebody asks while the gate is closed"
                 answer = self.loop.create_future()
@@ -46,11 +46,11 @@ class GateMachine(RuleBasedStateMachine):
                 finally:
                     self.asking = None
                 if refusal is None:
-                    self.gate.passed()
+                    self.gate.count()
                     self.served.append(number)
                     return
                 error, wait = refusal
-                assert self.gate.refused(error, wait) >= wait - 1e-6
+                assert self.gate.close(error, wait) >= wait - 1e-6
 
     def settle(self) -> None:
         async def turns() -> None:

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from airflow_provider_atlas.cache.claim import PAUSE, POLL, STALE
-from airflow_provider_atlas.cache.deployment import DeploymentToken
+from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.cache.memory import REFUSAL_PAUSE, Renewal, renewal
-from airflow_provider_atlas.oauth.errors import AtlasError, AtlasUnreachable, RateLimited
+from airflow_provider_atlas.exceptions import AtlasError, AtlasUnreachable, RateLimited
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.cache.fakes import MemoryStore
 from tests.conftest import CLIENT_SECRET, secrets_in
@@ -140,13 +140,13 @@ class Worker:
         self.minted = token.value
         return token
 
-    def ask(self, question: Callable[[DeploymentToken], T], max_wait: float) -> T | AtlasError:
+    def ask(self, question: Callable[[SharedToken], T], max_wait: float) -> T | AtlasError:
         """What is promised of every call: it ends in time, gives its claim back, and fails only for a reason."""
         world, began, self.claimed, self.delayed = self.world, self.world.now, "", 0.0
         time = {"clock": lambda: world.now, "monotonic": lambda: world.now - NOW * self.number, "sleep": self.sleep}
         result: T | AtlasError
         try:
-            result = question(DeploymentToken(ACCOUNT, self, self.mint, max_wait, **time))
+            result = question(SharedToken(ACCOUNT, self, self.mint, max_wait, **time))
         except (RateLimited, AtlasUnreachable) as error:
             assert world.troubled_until >= began, "a call fails, though nothing is wrong"
             result = error
@@ -161,11 +161,11 @@ class Worker:
             found = None
         if held is not None and held.value in world.revoked | world.refused and world.lasts(held):
             self.refused, found = held, None
-            result = self.ask(lambda shared: shared.replace(held, may_mint=True), self.max_wait)
+            result = self.ask(lambda shared: shared.replace(held, may_request=True), self.max_wait)
             assert result != held
             assert result is not None or world.now < world.refusal_at + REFUSAL_PAUSE, "a refusal is not made good"
         else:
-            result = self.ask(DeploymentToken.get, self.max_wait)
+            result = self.ask(SharedToken.get, self.max_wait)
             if found is not None:
                 assert isinstance(result, AccessToken), "a living token is taken away"
                 assert world.now <= began + PAUSE + self.delayed, "a living token is kept back"
@@ -176,7 +176,7 @@ class Worker:
     def rotate(self) -> None:
         """Publish, revoke what was replaced, and take that out of the store."""
         world = self.world
-        published = self.ask(DeploymentToken.publish, self.max_wait)
+        published = self.ask(SharedToken.publish, self.max_wait)
         if isinstance(published, AtlasError):
             return
         token, replaced = published
@@ -197,7 +197,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = NOW
         self.store = MemoryStore()
-        self.reader = DeploymentToken(ACCOUNT, self.store, pytest.fail, 0.0, clock=lambda: self.now)
+        self.reader = SharedToken(ACCOUNT, self.store, pytest.fail, 0.0, clock=lambda: self.now)
         self.workers: list[Worker] = []
         self.issued: list[AccessToken] = []
         self.revoked: set[str] = set()  # by rotations

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_atlas.cache import deployment, sealing
+from airflow_provider_atlas.cache import sealing
+from airflow_provider_atlas.cache import variables as variables_module
 from airflow_provider_atlas.cache.claim import Claim
-from airflow_provider_atlas.cache.deployment import Content, DeploymentToken, decode, encode
-from airflow_provider_atlas.oauth.errors import AtlasError, InvalidSealedToken, RateLimited
+from airflow_provider_atlas.cache.content import Content, decode, encode
+from airflow_provider_atlas.cache.deployment import SharedToken
+from airflow_provider_atlas.exceptions import AtlasError, InvalidSealedToken, RateLimited
 from airflow_provider_atlas.oauth.limits import LONGEST_WAIT
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.cache.fakes import MemoryStore
@@ -144,12 +146,12 @@ def test_any_text_in_the_claim_is_a_claim_or_nobody_s(text):
 
 @given(variables, claims, st.floats(0, 300), st.booleans())
 def test_whatever_the_variables_hold_there_is_a_token_or_a_typed_error_in_time(variable, claim, max_wait, refused):
-    deployment._warned.clear()
+    variables_module._warned.clear()
     clock, store = Clock(NOW), MemoryStore()
-    shared = DeploymentToken(ACCOUNT, store, lambda: PLAIN, max_wait, clock=clock, monotonic=clock, sleep=clock.sleep)
+    shared = SharedToken(ACCOUNT, store, lambda: PLAIN, max_wait, clock=clock, monotonic=clock, sleep=clock.sleep)
     store.texts.update({shared.name: variable, shared.claim_name: claim})
     old = replace(PLAIN, value="refused")
-    token = right_or_typed(lambda: shared.replace(old, may_mint=True) if refused else shared.get())
+    token = right_or_typed(lambda: shared.replace(old, may_request=True) if refused else shared.get())
     assert token == PLAIN or isinstance(token, AtlasError) or (refused and token is None)
     assert clock.now - NOW <= max_wait + 30
     if token == PLAIN:

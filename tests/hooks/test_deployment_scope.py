@@ -9,8 +9,9 @@ import pytest
 
 from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.cache import claim, task
-from airflow_provider_atlas.hooks import service_account
+from airflow_provider_atlas.hooks import tokens
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+from tests.conftest import deployment_token, shared_token
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -34,7 +35,7 @@ def test_all_workers_share_one_token(worker, atlas_sandbox):
 
 
 def test_generated_and_reused_tokens_are_counted(worker, mocker):
-    counted = mocker.patch.object(service_account.metrics, "count")
+    counted = mocker.patch.object(tokens.metrics, "count")
     hook = worker()
     hook.get_token()
     worker().get_token()
@@ -60,7 +61,7 @@ def test_after_a_rotation_a_task_with_the_old_token_follows_the_store(worker, at
     running.run(GROUPS)
     for _ in range(5):
         rotation = worker(cache_scope="task")
-        _, replaced = rotation.share_token()
+        _, replaced = deployment_token(rotation).publish()
         for sealed in replaced:
             rotation.revoke_token(sealed)
         assert len(running.run(GROUPS)["results"]) == 3
@@ -99,17 +100,17 @@ def test_with_has_a_token_of_its_own_and_leaves_the_shared_one_alone(worker, atl
 def test_revoking_a_replaced_token_takes_it_out_of_the_store(worker, atlas_sandbox):
     worker().get_token()
     hook = worker()
-    _, replaced = hook.share_token()
+    _, replaced = deployment_token(hook).publish()
     hook.revoke_token(replaced[0])
-    assert worker()._deployment().read().superseded == ()
-    _, replaced = hook.share_token()
+    assert shared_token(worker()).read().superseded == ()
+    _, replaced = deployment_token(hook).publish()
     assert len(replaced) == 1
 
 
 def test_a_revocation_that_cannot_be_noted_is_a_warning(worker, store, caplog):
     worker().get_token()
     hook = worker()
-    _, (sealed,) = hook.share_token()
+    _, (sealed,) = deployment_token(hook).publish()
     store.down = True
     hook.revoke_token(sealed)
     assert "will be revoked again" in caplog.text
@@ -122,7 +123,7 @@ def test_a_rotation_that_cannot_publish_gives_its_token_back(worker, store, atla
 
     store.before_write = fail
     with pytest.raises(exceptions.StoreUnavailable):
-        worker().share_token()
+        deployment_token(worker()).publish()
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
 
 
@@ -130,17 +131,17 @@ def test_a_token_that_cannot_be_published_because_another_waits_for_atlas_is_giv
     hook = worker(max_wait=0)
     token = hook.generate_token()
     waiting = {"nonce": "another", "wait": 40.0, "believed_until": time.time() + claim.STALE}
-    store.texts[hook._deployment().claim_name] = json.dumps(waiting)
+    store.texts[shared_token(hook).claim_name] = json.dumps(waiting)
     with pytest.raises(exceptions.RateLimited):
-        hook.share_token(token)
+        deployment_token(hook).publish(token)
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
 
 
 def test_the_deployment_s_tokens_can_be_taken_out_of_service(worker, store, atlas_sandbox, mocker):
     mocker.patch.object(claim.Claim, "wait", side_effect=AssertionError("it waits for a claim, and that is its own"))
     worker().get_token()
-    worker().share_token()
-    assert worker().unshare_token() == 2
+    deployment_token(worker()).publish()
+    assert deployment_token(worker()).dissolve() == 2
     assert (atlas_sandbox.counters.active, store.texts) == (0, {})
 
 
@@ -149,4 +150,4 @@ def test_a_rate_limit_is_waited_for_by_the_one_who_asks(worker, atlas_sandbox):
     worker().get_token()
     atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "60"})
     with pytest.raises(exceptions.RateLimited):
-        worker(max_wait=0).share_token()
+        deployment_token(worker(max_wait=0)).publish()

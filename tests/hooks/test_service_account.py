@@ -20,9 +20,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.cache import task
-from airflow_provider_atlas.hooks import service_account
+from airflow_provider_atlas.hooks import service_account, tokens
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
-from airflow_provider_atlas.oauth import patience
+from airflow_provider_atlas.oauth import retry
 from tests.conftest import CLIENT_ID, CLIENT_SECRET, TOKEN
 
 
@@ -36,13 +36,9 @@ def credentials(atlas_sandbox):
 
 
 @pytest.fixture
-def hook(atlas_sandbox):
-    return AtlasServiceAccountHook()
-
-
-@pytest.fixture
 def masked(mocker):
-    return mocker.patch.object(service_account, "mask_secret")
+    mask = mocker.patch.object(service_account, "mask_secret")
+    return mocker.patch.object(tokens, "mask_secret", mask)
 
 
 @pytest.fixture
@@ -123,7 +119,7 @@ def test_a_warm_get_token_does_no_io_and_waits_for_nobody(atlas_sandbox, in_task
         while atlas_sandbox.counters.token_requests < 2:
             threading.Event().wait(0.001)
         mocker.patch("socket.socket.connect", side_effect=AssertionError("warm, yet it connects"))
-        with hook._cache._lock:
+        with hook._source._cache._lock:
             assert hook.get_token() is token
         atlas_sandbox.stop()
         with pytest.raises(exceptions.AtlasUnreachable):
@@ -170,7 +166,7 @@ def test_revoke_token_takes_a_token_in_each_form_and_the_cache_forgets_it(hook, 
 def test_a_text_that_is_no_token_is_refused_since_atlas_would_answer_200(hook, atlas_sandbox, form, says_nothing):
     token = hook.generate_token()
     text = form.format(plain=token.value, sealed=hook.seal(token)) if isinstance(form, str) else form
-    with pytest.raises(exceptions.InvalidSealedToken, match="is no token") as caught:
+    with pytest.raises(exceptions.InvalidSealedToken, match="must be an AccessToken") as caught:
         hook.revoke_token(text)
     assert atlas_sandbox.counters.revoke_requests == 0
     says_nothing(caught.value, token.value)
@@ -223,7 +219,7 @@ def test_a_server_that_lets_its_answer_drip_does_not_hold_the_test_button(mocker
         worked, said = hook.test_connection()
         thread.join()
     assert not worked
-    assert "not finished within 0.3 s" in said
+    assert "not complete within 0.3 s" in said
 
 
 def test_a_token_from_another_task_is_used_and_none_is_minted(hook, atlas_sandbox):
@@ -238,7 +234,7 @@ def test_a_token_from_another_task_is_used_and_none_is_minted(hook, atlas_sandbo
 def test_a_token_from_another_task_that_has_expired_ends_in_token_expired(hook, atlas_sandbox, mocker):
     atlas_sandbox.token_life = 1
     sealed = hook.seal(hook.generate_token())
-    mocker.patch.object(service_account.time, "time", return_value=time.time() + 1)
+    mocker.patch.object(tokens.time, "time", return_value=time.time() + 1)
     with pytest.raises(exceptions.TokenExpired) as caught:
         AtlasServiceAccountHook(token=sealed).get_token()
     assert isinstance(caught.value, AirflowFailException)
@@ -284,13 +280,13 @@ def test_a_revocation_that_fails_on_the_way_out_is_a_warning(hook, atlas_sandbox
     atlas_sandbox.fail_next("revoke", status=400, body=b"")
     with hook as own:
         own.get_token()
-    assert "was not revoked and will expire" in caplog.text
+    assert "was not revoked and will expire by itself" in caplog.text
 
 
 def test_with_does_not_ask_about_a_token_that_has_expired(hook, atlas_sandbox, mocker):
     with hook as own:
         own.get_token()
-        mocker.patch.object(service_account.time, "time", return_value=time.time() + 3601 + 900)
+        mocker.patch.object(tokens.time, "time", return_value=time.time() + 3601 + 900)
     assert atlas_sandbox.counters.revoke_requests == 0
 
 
@@ -310,9 +306,9 @@ def test_minted_and_opened_tokens_are_masked_in_logs(hook, masked):
 
 def test_it_waits_for_a_rate_limit_within_max_wait(atlas_sandbox, mocker, clock):
     mocker.patch.object(
-        service_account,
-        "patiently",
-        functools.partial(patience.patiently, clock=clock, sleep=clock.sleep),
+        tokens,
+        "call_with_retry",
+        functools.partial(retry.call_with_retry, clock=clock, sleep=clock.sleep),
     )
     for _ in range(3):
         atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "40"})
@@ -363,8 +359,8 @@ def test_the_test_button_mints_revokes_and_says_so(hook, atlas_sandbox, says_not
         ("token", {"status": 401}, "Generating a token failed. Atlas does not accept this client id and secret"),
         ("token", {"status": 429}, "Generating a token failed. Atlas limits the rate"),
         ("token", {"kind": "drop"}, "Generating a token failed. The connection to Atlas failed"),
-        ("token", {"kind": "silence"}, "Generating a token failed. Atlas did not answer within 0.1 s"),
-        ("revoke", {"status": 500}, "A token was generated, but revoking it failed. Atlas met an error"),
+        ("token", {"kind": "silence"}, "Generating a token failed. Atlas did not respond within 0.1 s"),
+        ("revoke", {"status": 500}, "A token was generated, but revoking it failed. Atlas reported an error"),
     ],
 )
 def test_the_test_button_names_the_step_that_failed(
@@ -381,7 +377,7 @@ def test_the_test_button_names_the_step_that_failed(
 def test_the_test_button_says_which_field_is_wrong(says_nothing):
     worked, said = AtlasServiceAccountHook(client_id="publickey", client_secret=CLIENT_SECRET).test_connection()
     assert not worked
-    assert said.startswith("Reading the connection failed. Client ID does not start with mdb_sa_id_")
+    assert said.startswith("Reading the connection failed. Client ID must start with mdb_sa_id_")
     says_nothing(ValueError(said))
 
 

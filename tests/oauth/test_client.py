@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
-from airflow_provider_atlas.oauth import errors
+from airflow_provider_atlas import exceptions as errors
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.client import TokenClient
 from airflow_provider_atlas.oauth.transport import Transport
@@ -112,7 +112,7 @@ def test_any_body_under_any_status_is_a_typed_error(client, atlas_sandbox, statu
 @pytest.mark.parametrize("body", [b"<html>Welcome to the airport</html>", b"OK", b"[1]"])
 def test_a_portal_that_answers_200_to_a_revocation_is_not_believed(client, atlas_sandbox, body, says_nothing):
     atlas_sandbox.fail_next("revoke", status=200, body=body)
-    with pytest.raises(errors.UnexpectedAnswer) as caught:
+    with pytest.raises(errors.UnexpectedResponse) as caught:
         client.revoke(TOKEN)
     says_nothing(caught.value, atlas_sandbox.client_secret, TOKEN)
 
@@ -120,7 +120,7 @@ def test_a_portal_that_answers_200_to_a_revocation_is_not_believed(client, atlas
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(client, atlas_sandbox, status, says_nothing):
     atlas_sandbox.fail_next("token", status=status, headers={"Location": f"{atlas_sandbox.url}/elsewhere?{TOKEN}"})
-    with pytest.raises(errors.UnexpectedAnswer, match="redirects") as caught:
+    with pytest.raises(errors.UnexpectedResponse, match="redirects") as caught:
         client.generate()
     assert atlas_sandbox.counters.token_requests == 1
     says_nothing(caught.value, atlas_sandbox.client_secret, TOKEN)
@@ -170,7 +170,7 @@ def free_port() -> int:
             Transport(ca_bundle="/nowhere/ca.pem"),
             "https://127.0.0.1:{port}",
             errors.CertificateRefused,
-            "names no file",
+            "must name a file",
         ),
     ],
 )

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from airflow_provider_atlas.oauth import errors
+from airflow_provider_atlas import exceptions as errors
 from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, retry_after, seconds_to_wait, stated_limit
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
@@ -116,7 +116,7 @@ def test_a_wait_that_costs_no_worker_includes_the_cap_and_probes_windows(error, 
     assert at_least <= min(waits) < max(waits) <= at_most
 
 
-@pytest.mark.parametrize("error", [errors.InvalidClient(), errors.AccessDenied(), errors.UnexpectedAnswer()])
+@pytest.mark.parametrize("error", [errors.InvalidClient(), errors.AccessDenied(), errors.UnexpectedResponse()])
 def test_a_deferred_wait_does_not_cure_more_than_that(error):
     assert seconds_to_wait(error, 1, deferred=True) is None
 
@@ -131,7 +131,7 @@ def test_a_deferred_wait_does_not_cure_more_than_that(error):
         (errors.AccessDenied(), 1),
         (errors.TokenLimitReached(), 1),
         (errors.CertificateRefused(), 1),
-        (errors.UnexpectedAnswer(), 1),
+        (errors.UnexpectedResponse(), 1),
         (errors.ServerError(), 4),
         (ValueError(), 1),
     ],

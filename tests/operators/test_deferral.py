@@ -10,23 +10,14 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, TaskDeferred
 
 from airflow_provider_atlas import exceptions
-from airflow_provider_atlas.cache import window
-from airflow_provider_atlas.exceptions import dump
+from airflow_provider_atlas.cache import machine
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
-from airflow_provider_atlas.operators.token import (
-    GRACE,
-    SOONEST,
-    WORTH_DEFERRING,
-    GenerateTokenOperator,
-    RevokeTokenOperator,
-)
+from airflow_provider_atlas.operators.base import DEFERRAL_TIMEOUT_MARGIN, LONGEST_WAIT_ON_WORKER, SHORTEST_DEFERRAL
+from airflow_provider_atlas.operators.token import GenerateTokenOperator, RevokeTokenOperator
+from airflow_provider_atlas.triggers.events import failure
+from tests.conftest import shared_token
 
 THROTTLED = {"status": 429, "headers": {"Retry-After": "40"}}
-
-
-@pytest.fixture
-def hook(atlas_sandbox):
-    return AtlasServiceAccountHook()
 
 
 def generate(**kwargs):
@@ -54,37 +45,37 @@ def test_a_long_wait_is_deferred_after_one_try(atlas_sandbox, says_nothing):
     assert kwargs["deadline"] == pytest.approx(now + 120, abs=2)
     assert kwargs["started"] == pytest.approx(now, abs=2)
     assert deferred.method_name == "execute_complete"
-    assert deferred.timeout.total_seconds() == pytest.approx(120 + GRACE, abs=2)
+    assert deferred.timeout.total_seconds() == pytest.approx(120 + DEFERRAL_TIMEOUT_MARGIN, abs=2)
     says_nothing(ValueError(json.dumps(kwargs)), atlas_sandbox.client_secret)
 
 
 def test_a_task_that_knows_from_another_that_the_window_is_closed_defers_without_asking(hook, atlas_sandbox):
     atlas_sandbox.fail_next("token", **THROTTLED)
     _, first = deferral(generate())
-    told = window._path(hook.settings.account, "generate").stat().st_mtime
+    told = machine._path(hook.settings.account, "generate").stat().st_mtime
     _, second = deferral(generate())
     assert atlas_sandbox.counters.token_requests == 1
     assert told == pytest.approx(first["moment"], abs=0.1)
     assert told <= second["moment"] <= told + 6  # the spread
     # What was not Atlas's word is not told on: the window would never open.
-    assert window._path(hook.settings.account, "generate").stat().st_mtime == told
+    assert machine._path(hook.settings.account, "generate").stat().st_mtime == told
 
 
 def test_a_task_that_may_not_wait_for_the_window_says_who_was_told(atlas_sandbox):
     atlas_sandbox.fail_next("token", **THROTTLED)
     deferral(generate())
-    with pytest.raises(exceptions.RateLimited, match="Atlas has told another task on this machine to wait"):
+    with pytest.raises(exceptions.RateLimited, match="Atlas told another task on this machine to wait"):
         generate(max_wait=20).execute({})
     assert atlas_sandbox.counters.token_requests == 1
 
 
 @pytest.mark.parametrize(
     ("left", "deferrable"),
-    [(WORTH_DEFERRING - 1, True), (40, False)],
+    [(LONGEST_WAIT_ON_WORKER - 1, True), (40, False)],
     ids=["a wait that is no worth a deferral", "a task that waits on its worker"],
 )
 def test_who_does_not_defer_asks_nevertheless(hook, atlas_sandbox, left, deferrable):
-    window.close(hook.settings.account, "generate", time.time() + left)
+    machine.note_rate_limit(hook.settings.account, "generate", time.time() + left)
     generate(deferrable=deferrable).execute({})
     assert atlas_sandbox.counters.token_requests == 1
 
@@ -121,10 +112,10 @@ def test_the_cap_is_waited_for_in_the_trigger_only(atlas_sandbox):
 
 def test_no_trigger_fires_within_the_first_seconds(atlas_sandbox, mocker):
     atlas_sandbox.fail_next("token", **THROTTLED)
-    mocker.patch("airflow_provider_atlas.operators.token.seconds_to_wait", return_value=1.0)
+    mocker.patch("airflow_provider_atlas.operators.base.seconds_to_wait", return_value=1.0)
     now = time.time()
     _, kwargs = deferral(generate())
-    assert kwargs["moment"] >= now + SOONEST
+    assert kwargs["moment"] >= now + SHORTEST_DEFERRAL
 
 
 @pytest.mark.parametrize(
@@ -134,7 +125,7 @@ def test_no_trigger_fires_within_the_first_seconds(atlas_sandbox, mocker):
         (THROTTLED, exceptions.RateLimited, {"max_wait": 30}),
         (THROTTLED, exceptions.RateLimited, {"max_wait": 0}),
         ({"status": 401}, exceptions.InvalidClient, {}),
-        ({"status": 200, "body": "{}"}, exceptions.UnexpectedAnswer, {}),
+        ({"status": 200, "body": "{}"}, exceptions.UnexpectedResponse, {}),
     ],
 )
 def test_what_is_not_worth_waiting_for_is_raised(atlas_sandbox, fault, kind, kwargs):
@@ -197,7 +188,7 @@ def test_an_unknown_or_empty_event_is_refused(atlas_sandbox, event):
 def test_an_error_event_is_raised_as_its_own_type(atlas_sandbox):
     error = exceptions.InvalidClient(status=401, error="invalid_client", description="words")
     with pytest.raises(exceptions.InvalidClient) as caught:
-        generate().execute_complete({}, {"status": "error", "error": dump(error)})
+        generate().execute_complete({}, failure(error))
     assert str(caught.value) == str(error)
 
 
@@ -206,8 +197,6 @@ def test_revocations_that_are_left_are_deferred_sealed(hook, atlas_sandbox, says
     sealed = [hook.seal(token) for token in tokens]
     operator = RevokeTokenOperator(task_id="revoke", deferrable=True)
     operator.token = [sealed[0], "atlas-sealed:1:damaged", *sealed[1:]]
-    real = AtlasServiceAccountHook.revoke_token
-    real(hook, sealed[0])
     atlas_sandbox.fail_next("revoke", **THROTTLED)
     _, kwargs = deferral(operator)
     assert kwargs["action"] == "revoke"
@@ -219,11 +208,11 @@ def test_what_the_trigger_revoked_leaves_the_store(hook, atlas_sandbox, store):
     generate(share=True).execute({})
     (sealed,) = generate(share=True).execute({})["replaced"]
     RevokeTokenOperator(task_id="revoke").execute_complete({}, {"status": "success", "revoked": sealed})
-    assert hook._deployment().read().superseded == ()
+    assert shared_token(hook).read().superseded == ()
 
 
 def test_a_token_that_the_trigger_could_not_open_is_an_error_and_in_a_teardown_a_skip(atlas_sandbox):
-    event = {"status": "error", "error": dump(exceptions.InvalidSealedToken())}
+    event = failure(exceptions.InvalidSealedToken())
     with pytest.raises(exceptions.InvalidSealedToken):
         RevokeTokenOperator(task_id="revoke").execute_complete({}, event)
     with DAG("d", schedule=None, start_date=datetime(2025, 1, 1)):

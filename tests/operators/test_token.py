@@ -16,11 +16,6 @@ from tests.conftest import TOKEN
 
 
 @pytest.fixture
-def hook(atlas_sandbox):
-    return AtlasServiceAccountHook()
-
-
-@pytest.fixture
 def output(atlas_sandbox):
     return GenerateTokenOperator(task_id="generate").execute({})
 
@@ -105,7 +100,7 @@ def test_anything_else_is_a_typed_error_and_atlas_is_not_asked(nonsense, atlas_s
 
 def test_a_plain_token_is_masked_from_then_on(mocker, atlas_sandbox):
     masked = mocker.patch.object(module, "mask_secret")
-    with pytest.raises(exceptions.InvalidSealedToken, match="never sealed"):
+    with pytest.raises(exceptions.InvalidSealedToken, match="is not sealed"):
         revoke([TOKEN])
     masked.assert_called_once_with(TOKEN)
 
@@ -150,7 +145,7 @@ def test_a_teardown_that_cannot_open_its_token_warns_and_is_not_green(atlas_sand
         operator.as_teardown()
     with pytest.raises(AirflowSkipException):
         operator.execute({})
-    assert "will live until it expires" in caplog.text
+    assert "stays active until it expires" in caplog.text
 
 
 def test_an_expired_token_needs_no_revocation(atlas_sandbox, hook, mocker, caplog):

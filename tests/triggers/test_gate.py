@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from airflow_provider_atlas.oauth.errors import AtlasUnreachable, RateLimited
+from airflow_provider_atlas.exceptions import AtlasUnreachable, RateLimited
 from airflow_provider_atlas.triggers import gate as module
 from airflow_provider_atlas.triggers.gate import Gate, gate_for
 
@@ -39,15 +39,15 @@ class World:
 
 
 async def through(gate: Gate, world: World, order: list[int], number: int, told: bool = True) -> None:
-    async with gate.place():
+    async with gate.turn():
         while True:
-            await gate.opened()
+            await gate.wait_until_open()
             try:
                 world.ask(told)
             except RateLimited as error:
-                gate.refused(error, (error.retry_after if told else 30.0) + 0.5)
+                gate.close(error, (error.retry_after if told else 30.0) + 0.5)
             else:
-                gate.passed()
+                gate.count()
                 order.append(number)
                 return
 
@@ -72,7 +72,7 @@ def test_a_cancelled_one_gives_its_place_up():
     gate = Gate(world.clock, world.sleep)
 
     async def main() -> None:
-        async with gate.place():
+        async with gate.turn():
             waiting = [asyncio.create_task(through(gate, world, order, number)) for number in range(3)]
             await asyncio.sleep(0)
             waiting[1].cancel()
@@ -85,10 +85,10 @@ def test_a_cancelled_one_gives_its_place_up():
 def test_a_refusal_that_is_no_limit_closes_the_gate_and_teaches_nothing():
     world = World()
     gate = Gate(world.clock, world.sleep)
-    assert gate.refused(AtlasUnreachable(), 8.0) == pytest.approx(8.0)
+    assert gate.close(AtlasUnreachable(), 8.0) == pytest.approx(8.0)
     assert gate.closed_for == pytest.approx(8.0)
     for _ in range(100):
-        gate.passed()
+        gate.count()
     world.now += 8
     assert gate.closed_for == 0
 
@@ -96,8 +96,8 @@ def test_a_refusal_that_is_no_limit_closes_the_gate_and_teaches_nothing():
 def test_a_later_refusal_never_opens_the_gate_earlier():
     world = World()
     gate = Gate(world.clock, world.sleep)
-    gate.refused(AtlasUnreachable(), 60.0)
-    assert gate.refused(AtlasUnreachable(), 1.0) == pytest.approx(60.0)
+    gate.close(AtlasUnreachable(), 60.0)
+    assert gate.close(AtlasUnreachable(), 1.0) == pytest.approx(60.0)
 
 
 def test_an_account_and_endpoint_has_one_gate_while_anybody_waits_and_none_afterwards():

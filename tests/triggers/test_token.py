@@ -9,15 +9,10 @@ import time
 import pytest
 
 from airflow_provider_atlas import exceptions
-from airflow_provider_atlas.exceptions import dump, load
-from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.triggers import token as module
+from airflow_provider_atlas.triggers.events import failure, load
 from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
-
-
-@pytest.fixture
-def hook(atlas_sandbox):
-    return AtlasServiceAccountHook()
+from tests.test_exceptions import TYPES
 
 
 def trigger(**kwargs) -> AtlasTokenTrigger:
@@ -46,7 +41,8 @@ def test_it_brings_a_sealed_token(hook, atlas_sandbox, says_nothing):
 
 def test_it_revokes_sealed_tokens_one_after_another(hook, atlas_sandbox):
     tokens = " ".join(hook.seal(hook.generate_token()) for _ in range(3))
-    assert event_of(trigger(action="revoke", tokens=tokens)) == {"status": "success", "revoked": tokens}
+    event = event_of(trigger(action="revoke", tokens=tokens, deadline=(deadline := time.time() + 60)))
+    assert event == {"status": "success", "revoked": tokens, "deadline": deadline}
     assert atlas_sandbox.counters.active == 0
 
 
@@ -113,7 +109,7 @@ def test_a_clock_that_steps_prolongs_no_wait(mocker, step, longest):
     real = time.time
 
     async def main():
-        waiting = asyncio.create_task(module._until(real() + 0.6))
+        waiting = asyncio.create_task(module._sleep_until(real() + 0.6))
         await asyncio.sleep(0.1)
         mocker.patch.object(module.time, "time", lambda: real() + step)
         await waiting
@@ -168,7 +164,7 @@ def test_who_comes_first_while_the_gate_is_closed_beyond_its_deadline_does_not_a
         return (await second).payload
 
     error = load(asyncio.run(main())["error"])
-    assert "max_wait is over before" in str(error)
+    assert "max_wait ends before" in str(error)
     assert atlas_sandbox.counters.token_requests == 1
 
 
@@ -228,22 +224,22 @@ def test_what_one_learned_of_the_limit_is_known_to_those_who_come_after_it(atlas
 
 
 def test_no_token_is_registered_with_the_masker_of_a_triggerer(atlas_sandbox, mocker):
-    masked = mocker.patch("airflow_provider_atlas.hooks.service_account.mask_secret")
+    masked = mocker.patch("airflow_provider_atlas.hooks.tokens.mask_secret")
     event_of(trigger())
     masked.assert_not_called()
 
 
-@pytest.mark.parametrize("name", sorted(set(exceptions.__all__) - {"airflow_errors", "AtlasApiError"}))
+@pytest.mark.parametrize("name", TYPES)
 def test_every_error_comes_back_from_an_event_as_itself(name):
     error = getattr(exceptions, name)("Something happened", status=400, error="code", description="words")
     error.waited = 3.0
-    again = load(json.loads(json.dumps(dump(error))))
+    again = load(json.loads(json.dumps(failure(error)))["error"])
     assert (type(again), vars(again), str(again)) == (type(error), vars(error), str(error))
 
 
 @pytest.mark.parametrize(
     "written",
-    [{}, {"type": None}, {"type": "os.system"}, {"type": "airflow_errors"}, {"type": "X", "data": 7, "summary": 7}],
+    [{}, {"type": None}, {"type": "os.system"}, {"type": "Sequence"}, {"type": "X", "data": 7, "summary": 7}],
 )
 def test_an_error_that_this_release_does_not_know_is_still_an_error(written):
     assert type(load(written)) is exceptions.AtlasError

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_atlas.oauth import errors
-from airflow_provider_atlas.oauth.answers import LONGEST_DESCRIPTION, error_from, json_object, token_from, unwrap
+from airflow_provider_atlas import exceptions as errors
+from airflow_provider_atlas.oauth.responses import LONGEST_DESCRIPTION, error_from, json_object, token_from, unwrap
 from tests.conftest import CLIENT_SECRET, TOKEN
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -38,17 +38,17 @@ def api(status: int, code: str, detail: str, parameters: list[object] | None = N
         (403, api(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", "IP address 1.2.3.4 is not allowed."), errors.AccessDenied),
         (403, oauth("access_denied", CAP_TEXT), errors.TokenLimitReached),
         (403, api(403, "ACCESS_TOKEN_LIMIT", CAP_TEXT), errors.TokenLimitReached),
-        (403, None, errors.UnexpectedAnswer),
+        (403, None, errors.UnexpectedResponse),
         (429, oauth("rate_limited", LIMIT_TEXT), errors.RateLimited),
         (429, api(429, "RATE_LIMITED", LIMIT_TEXT, ["/api/oauth/token", 10, 1]), errors.RateLimited),
         (429, None, errors.RateLimited),
         (500, oauth("server_error", "Unexpected error."), errors.ServerError),
         (502, None, errors.ServerError),
         (503, None, errors.ServiceUnavailable),
-        (302, None, errors.UnexpectedAnswer),
-        (400, None, errors.UnexpectedAnswer),
-        (404, api(404, "NOT_FOUND", "?"), errors.UnexpectedAnswer),
-        (418, {"error": None, "errorCode": ["x"], "detail": 7}, errors.UnexpectedAnswer),
+        (302, None, errors.UnexpectedResponse),
+        (400, None, errors.UnexpectedResponse),
+        (404, api(404, "NOT_FOUND", "?"), errors.UnexpectedResponse),
+        (418, {"error": None, "errorCode": ["x"], "detail": 7}, errors.UnexpectedResponse),
     ],
 )
 def test_every_row_of_atlas_table_is_a_type_of_its_own(status, body, kind):
@@ -101,18 +101,18 @@ def test_a_token_answer_becomes_a_token(token_type):
 def test_a_field_that_is_not_as_documented_is_named_and_not_quoted(field, values, says_nothing):
     for value in values:
         body = {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer", field: value}
-        with pytest.raises(errors.UnexpectedAnswer, match=field) as caught:
+        with pytest.raises(errors.UnexpectedResponse, match=field) as caught:
             token_from(body, NOW)
         says_nothing(caught.value)
         del body[field]
-        with pytest.raises(errors.UnexpectedAnswer, match=field):
+        with pytest.raises(errors.UnexpectedResponse, match=field):
             token_from(body, NOW)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[]", b'"x"', b"\xff\xfe", b"[" * 100_000, b"9" * 5000])
 def test_bytes_that_are_no_json_object_are_none(body):
     assert json_object(body) is None
-    with pytest.raises(errors.UnexpectedAnswer):
+    with pytest.raises(errors.UnexpectedResponse):
         token_from(None, NOW)
 
 

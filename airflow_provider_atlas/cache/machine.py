@@ -1,7 +1,7 @@
-"""What one task has learned of Atlas's rate window, for the others on its machine: they need not ask to be refused.
+"""A note on this machine until when Atlas refuses requests, so that other tasks here need not ask to be refused.
 
-Atlas counts token requests by IP address, so a file tells just those whom the window holds. The file is empty: the time
-of its last change says until when the window is closed. A wrong one costs a wait, a missing one a refused request.
+Atlas counts token requests by IP address, so a file reaches exactly the tasks that one rate limit holds back. The file
+is empty: its modification time says until when. A wrong note costs a wait, a missing one a refused request.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.limits import LONGEST_WAIT
 
 
-def close(account: ServiceAccount, action: str, until: float) -> None:
+def note_rate_limit(account: ServiceAccount, action: str, until: float) -> None:
     """
-    Tell the others that the window is closed.
+    Tell the other tasks that Atlas refuses requests for now.
 
-    :param action: ``generate`` or ``revoke``: each has a window of its own.
+    :param action: ``generate`` or ``revoke``: each has a rate limit window of its own.
     :param until: epoch seconds.
     """
-    # Where everybody may write, something else may wait under this name: a link, or a pipe that nobody reads.
+    # Everybody can write to this directory, so the name may be taken by a link, or by a pipe that nobody reads.
     flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     with suppress(OSError):
         file = os.open(_path(account, action), flags, 0o600)
@@ -34,9 +34,9 @@ def close(account: ServiceAccount, action: str, until: float) -> None:
             os.close(file)
 
 
-def closed_for(account: ServiceAccount, action: str, now: float) -> float:
+def rate_limited_for(account: ServiceAccount, action: str, now: float) -> float:
     """
-    Seconds for which Atlas has told somebody on this machine not to ask; 0 if nobody knows of any.
+    Seconds for which Atlas told a task on this machine to wait; 0 without a note.
 
     :param now: epoch seconds.
     """
@@ -51,4 +51,4 @@ def closed_for(account: ServiceAccount, action: str, now: float) -> float:
 
 def _path(account: ServiceAccount, action: str) -> Path:
     name = hashlib.sha256(f"{account.base_url}\n{account.client_id}\n{action}".encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"airflow-atlas-window-{os.geteuid()}-{name}"
+    return Path(tempfile.gettempdir()) / f"airflow-atlas-rate-limit-{os.geteuid()}-{name}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_atlas.cache import window
+from airflow_provider_atlas.cache import machine
 from airflow_provider_atlas.oauth.limits import LONGEST_WAIT
 
 NOW = 1_800_000_000.0
@@ -21,21 +21,21 @@ def temporary(tmp_path, monkeypatch):
 
 
 def test_nobody_knows_of_a_closed_window_at_first(account):
-    assert window.closed_for(account, "generate", NOW) == 0
+    assert machine.rate_limited_for(account, "generate", NOW) == 0
 
 
 @pytest.mark.parametrize(
     ("until", "left"), [(NOW + 42.5, 42.5), (NOW, 0), (NOW - 60, 0), (NOW + 10 * LONGEST_WAIT, LONGEST_WAIT)]
 )
 def test_it_is_closed_until_the_moment_that_was_told_and_for_an_hour_at_most(account, until, left):
-    window.close(account, "generate", until)
-    assert window.closed_for(account, "generate", NOW) == pytest.approx(left)
+    machine.note_rate_limit(account, "generate", until)
+    assert machine.rate_limited_for(account, "generate", NOW) == pytest.approx(left)
 
 
 def test_the_last_one_to_be_told_is_believed(account):
-    window.close(account, "generate", NOW + 60)
-    window.close(account, "generate", NOW + 20)
-    assert window.closed_for(account, "generate", NOW) == pytest.approx(20)
+    machine.note_rate_limit(account, "generate", NOW + 60)
+    machine.note_rate_limit(account, "generate", NOW + 20)
+    assert machine.rate_limited_for(account, "generate", NOW) == pytest.approx(20)
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_the_last_one_to_be_told_is_believed(account):
     [({}, "revoke"), ({"client_id": "mdb_sa_id_other"}, "generate"), ({"base_url": "http://127.0.0.1:2"}, "generate")],
 )
 def test_each_account_and_endpoint_has_a_window_of_its_own(account, changed, action):
-    window.close(account, "generate", NOW + 60)
-    assert window.closed_for(replace(account, **changed), action, NOW) == 0
+    machine.note_rate_limit(account, "generate", NOW + 60)
+    assert machine.rate_limited_for(replace(account, **changed), action, NOW) == 0
 
 
 def test_a_new_secret_of_the_account_shares_its_window(account):
-    window.close(account, "generate", NOW + 60)
+    machine.note_rate_limit(account, "generate", NOW + 60)
     other = replace(account, client_secret=account.client_secret + "x")
-    assert window.closed_for(other, "generate", NOW) == pytest.approx(60)
+    assert machine.rate_limited_for(other, "generate", NOW) == pytest.approx(60)
 
 
 def test_what_it_leaves_is_an_empty_file_for_its_owner_alone(account, temporary):
-    window.close(account, "generate", NOW + 60)
+    machine.note_rate_limit(account, "generate", NOW + 60)
     (left,) = temporary.iterdir()
     assert (left.read_bytes(), left.stat().st_mode & 0o777) == (b"", 0o600)
     assert account.client_id not in left.name
@@ -65,21 +65,21 @@ def test_something_else_under_its_name_is_left_alone_and_not_believed(account, t
     elsewhere = temporary / "elsewhere"
     elsewhere.touch()
     before = elsewhere.stat().st_mtime
-    plant(window._path(account, "generate"))
-    window.close(account, "generate", NOW + 60)
-    assert window.closed_for(account, "generate", NOW) == 0
+    plant(machine._path(account, "generate"))
+    machine.note_rate_limit(account, "generate", NOW + 60)
+    assert machine.rate_limited_for(account, "generate", NOW) == 0
     assert elsewhere.stat().st_mtime == before
 
 
 def test_another_user_s_file_is_not_believed(account, mocker):
-    window.close(account, "generate", NOW + 60)
-    path = window._path(account, "generate")
-    mocker.patch.object(window, "_path", return_value=path)
+    machine.note_rate_limit(account, "generate", NOW + 60)
+    path = machine._path(account, "generate")
+    mocker.patch.object(machine, "_path", return_value=path)
     mocker.patch.object(os, "geteuid", return_value=os.geteuid() + 1)
-    assert window.closed_for(account, "generate", NOW) == 0
+    assert machine.rate_limited_for(account, "generate", NOW) == 0
 
 
 def test_without_a_place_to_write_nobody_is_told(account, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
-    window.close(account, "generate", NOW + 60)
-    assert window.closed_for(account, "generate", NOW) == 0
+    machine.note_rate_limit(account, "generate", NOW + 60)
+    assert machine.rate_limited_for(account, "generate", NOW) == 0

@@ -1,4 +1,4 @@
-"""Waits for Atlas in the process that asks: tenacity's loop around the one decision of :mod:`.limits`."""
+"""Waits for Atlas in the process that makes the request: tenacity's loop around the decision of :mod:`.limits`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from airflow_provider_atlas.oauth.errors import AtlasError
+from airflow_provider_atlas.exceptions import AtlasError
 from airflow_provider_atlas.oauth.limits import seconds_to_wait
 
 T = TypeVar("T")
 
 
-def patiently(
+def call_with_retry(
     call: Callable[[], T],
     max_wait: float,
     *,
@@ -24,16 +24,16 @@ def patiently(
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """
-    Call until Atlas gives an answer that waiting does not change.
+    Call until it succeeds or fails for a reason that waiting does not change.
 
-    :param max_wait: seconds in all. A wait that would go beyond is not begun: the error is raised at once.
+    :param max_wait: seconds in all. A wait that would exceed it is not begun: the error is raised at once.
     :param on_wait: is told of each wait before it begins.
     :raises AtlasError: the last one, with the seconds that were ``waited``.
     """
     start = clock()
 
     def wait(state: RetryCallState) -> float:
-        # tenacity asks for the wait first and then whether to stop: an endless one stops.
+        # tenacity asks for the wait first and then whether to stop: an infinite one stops.
         error = state.outcome.exception() if state.outcome else None
         seconds = seconds_to_wait(error, state.attempt_number) if error else None
         return float("inf") if seconds is None else seconds
@@ -43,7 +43,7 @@ def patiently(
         if isinstance(error, AtlasError):
             on_wait(error, state.upcoming_sleep)
 
-    with telling_how_long(clock):
+    with recording_wait(clock):
         return Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, AtlasError)),
             wait=wait,
@@ -55,8 +55,8 @@ def patiently(
 
 
 @contextmanager
-def telling_how_long(clock: Callable[[], float]) -> Iterator[None]:
-    """Let an error that ends a wait say how long that was; less than a second is none."""
+def recording_wait(clock: Callable[[], float]) -> Iterator[None]:
+    """Record in an error how long the wait before it was, if that is at least a second."""
     start = clock()
     try:
         yield

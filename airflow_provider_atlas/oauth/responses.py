@@ -1,4 +1,4 @@
-"""Reads Atlas's answers: status, headers and bytes in, an access token or a typed error out.
+"""Reads the responses of the token endpoints: status, headers and bytes in, an access token or a typed error out.
 
 Pure functions, since any status may come from a proxy with any body: HTML, nothing, half a JSON text. JSON is
 recognized by content, as Atlas serves it under ``application/json`` and ``application/vnd.atlas.<date>+json``.
@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_atlas.oauth import errors
+from airflow_provider_atlas import exceptions as errors
 from airflow_provider_atlas.oauth.limits import retry_after, stated_limit
 from airflow_provider_atlas.oauth.token import AccessToken
 
-#: Atlas's tokens live for an hour; a life beyond a day is not believed. Seconds.
-LONGEST_LIFE = 86_400
-#: As much of Atlas's own words as an error carries, in characters.
+#: Atlas's tokens live for an hour; a lifetime of more than a day is refused. Seconds.
+LONGEST_LIFETIME = 86_400
+#: The longest text of Atlas's in an error, in characters.
 LONGEST_DESCRIPTION = 500
 
 _BY_CODE: dict[tuple[int, str], type[errors.AtlasError]] = {
@@ -39,7 +39,7 @@ def json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def unwrap(status: int, body: bytes) -> tuple[int, dict[str, Any] | None]:
-    """Take an answer to ``envelope=true`` out of its envelope, whose status is the true one."""
+    """Unwrap a response to ``envelope=true``; the envelope's status is the real one."""
     outer = json_object(body)
     if outer is not None and type(outer.get("status")) is int:
         content = outer.get("content")
@@ -52,20 +52,20 @@ def token_from(body: Mapping[str, Any] | None, issued_at: datetime) -> AccessTok
     Read the body of a 200 from ``/api/oauth/token``.
 
     :param issued_at: the clock as it stood before the request.
-    :raises UnexpectedAnswer: names the field that is not as documented, never its value.
+    :raises UnexpectedResponse: names the field that is not as documented, never its value.
     """
     if body is None:
-        raise errors.UnexpectedAnswer("Atlas answered 200 to a token request, but not with a JSON object", status=200)
-    value, token_type, life = body.get("access_token"), body.get("token_type"), body.get("expires_in")
+        raise errors.UnexpectedResponse("The response to a token request is 200 without a JSON object", status=200)
+    value, token_type, lifetime = body.get("access_token"), body.get("token_type"), body.get("expires_in")
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable() or " " in value:
-        raise errors.UnexpectedAnswer("The access_token in Atlas's answer is missing or no token", status=200)
+        raise errors.UnexpectedResponse("The access_token in Atlas's response is missing or not a token", status=200)
     if not isinstance(token_type, str) or token_type.lower() != "bearer":
-        raise errors.UnexpectedAnswer("The token_type in Atlas's answer is not Bearer", status=200)
-    if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life <= LONGEST_LIFE:
-        raise errors.UnexpectedAnswer(
-            f"The expires_in in Atlas's answer is no number of seconds between 0 and {LONGEST_LIFE}", status=200
+        raise errors.UnexpectedResponse("The token_type in Atlas's response must be Bearer", status=200)
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime <= LONGEST_LIFETIME:
+        raise errors.UnexpectedResponse(
+            f"The expires_in in Atlas's response must be a number of seconds from 1 to {LONGEST_LIFETIME}", status=200
         )
-    return AccessToken(value, "Bearer", issued_at, issued_at + timedelta(seconds=life))
+    return AccessToken(value, "Bearer", issued_at, issued_at + timedelta(seconds=lifetime))
 
 
 def error_from(
@@ -91,13 +91,13 @@ def error_from(
         return errors.ServiceUnavailable(retry_after=retry_after(headers), **said)
     if status >= 500:
         return errors.ServerError(**said)
-    if status == 401:  # with or without a body: the server in front answers HTML
+    if status == 401:  # with or without a body: the server in front responds with HTML
         return errors.InvalidClient(**said)
     if status == 403 and "token limit" in (description or "").lower():
         return errors.TokenLimitReached(**said)
     if 300 <= status < 400:
-        return errors.UnexpectedAnswer("The Atlas URL redirects elsewhere, and redirects are not followed", **said)
-    return _BY_CODE.get((status, code or ""), errors.UnexpectedAnswer)(**said)
+        return errors.UnexpectedResponse("The Atlas URL redirects elsewhere, and redirects are not followed", **said)
+    return _BY_CODE.get((status, code or ""), errors.UnexpectedResponse)(**said)
 
 
 def utcnow(clock: Callable[[], float]) -> datetime:
@@ -106,7 +106,7 @@ def utcnow(clock: Callable[[], float]) -> datetime:
 
 
 def words(value: object, scrub: Callable[[str], str]) -> str | None:
-    """What the server wrote as one line without secrets, cut to a length that a log can bear."""
+    """What the server wrote: one line, without secrets, cut to :data:`LONGEST_DESCRIPTION`."""
     if not isinstance(value, str):
         return None
     line = "".join(character if character.isprintable() else " " for character in scrub(value)).strip()

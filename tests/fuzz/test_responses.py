@@ -11,12 +11,13 @@ import requests
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from airflow_provider_atlas.api.errors import AtlasApiError, api_error
+from airflow_provider_atlas import exceptions as errors
+from airflow_provider_atlas.api.errors import api_error
 from airflow_provider_atlas.api.limits import limit_of
-from airflow_provider_atlas.oauth import errors
-from airflow_provider_atlas.oauth.answers import LONGEST_DESCRIPTION, LONGEST_LIFE, json_object
+from airflow_provider_atlas.exceptions import AtlasApiError
 from airflow_provider_atlas.oauth.client import TokenClient
 from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, retry_after, seconds_to_wait, stated_limit
+from airflow_provider_atlas.oauth.responses import LONGEST_DESCRIPTION, LONGEST_LIFETIME, json_object
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.conftest import CLIENT_SECRET, TOKEN
 from tests.fuzz.properties import (
@@ -71,7 +72,7 @@ good_grants = st.fixed_dictionaries(
     {
         "access_token": st.text(st.characters(min_codepoint=33, max_codepoint=126)).map("eyJ.{}".format),
         "token_type": st.sampled_from(["Bearer", "bearer", "BEARER"]),
-        "expires_in": st.integers(1, LONGEST_LIFE) | st.floats(1, LONGEST_LIFE),
+        "expires_in": st.integers(1, LONGEST_LIFETIME) | st.floats(1, LONGEST_LIFETIME),
     }
 )
 objects = st.one_of(grants, good_grants, refusals, json_values)
@@ -118,7 +119,7 @@ def test_any_answer_is_a_token_or_a_typed_error(method, status, headers, body, e
         wait = seconds_to_wait(result, 1)
         assert wait is None or 1 <= wait <= LONGEST_WAIT * 1.1
         expected = {401: errors.InvalidClient, 429: errors.RateLimited, 503: errors.ServiceUnavailable}.get(status)
-        assert type(result) is expected or (expected is None and not isinstance(result, errors.RetryableAnswer))
+        assert type(result) is expected or (expected is None and not isinstance(result, errors.RetryableResponse))
         assert isinstance(result, errors.ServerError) is (status >= 500 and status != 503)
     else:
         assert status == 200
@@ -126,7 +127,7 @@ def test_any_answer_is_a_token_or_a_typed_error(method, status, headers, body, e
             assert isinstance(result, AccessToken)
             assert read is not None
             assert result.value == read["access_token"]
-            assert 0 <= (result.expires_at - result.issued_at).total_seconds() <= LONGEST_LIFE
+            assert 0 <= (result.expires_at - result.issued_at).total_seconds() <= LONGEST_LIFETIME
             assert result.issued_at.timestamp() == NOW
 
 

@@ -1,0 +1,269 @@
+"""The one way to request and to revoke a token, and the four sources of the token that a hook works with.
+
+:class:`Tokens` makes the requests. The sources decide which token a hook gets: one for the task, the deployment's, one
+that another task gave, or one of the hook's own. Each has two methods, ``get`` and ``replace``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow.providers.common.compat.sdk import mask_secret
+
+from airflow_provider_atlas import metrics
+from airflow_provider_atlas.cache import sealing, task
+from airflow_provider_atlas.cache.deployment import SharedToken
+from airflow_provider_atlas.cache.memory import Renewal, TokenCache, renewal, surely_expired
+from airflow_provider_atlas.cache.variables import Variables
+from airflow_provider_atlas.exceptions import AtlasError, TokenExpired
+from airflow_provider_atlas.oauth.retry import call_with_retry
+from airflow_provider_atlas.oauth.token import AccessToken, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airflow_provider_atlas.oauth.account import ServiceAccount
+    from airflow_provider_atlas.oauth.transport import Transport
+
+log = logging.getLogger(__name__)
+
+
+class Tokens:
+    """
+    Requests and revokes tokens of a service account: with retries, a log line, a counter and a mask.
+
+    :param account: whose tokens.
+    :param transport: how to reach Atlas.
+    :param mask: whether Airflow masks the tokens in logs. Not in a triggerer: it lives for weeks, and the masker only
+        grows.
+    """
+
+    def __init__(self, account: ServiceAccount, transport: Transport, *, mask: bool = True) -> None:
+        from airflow_provider_atlas.oauth.client import TokenClient
+
+        self.account = account
+        self._client = TokenClient(account, transport)
+        self._mask = mask
+
+    def generate(self, max_wait: float = 0) -> AccessToken:
+        """
+        Request a token.
+
+        :param max_wait: seconds to wait for Atlas in all; 0 makes one request.
+        """
+        token = self.mask(call_with_retry(self._client.generate, max_wait, on_wait=metrics.waiting))
+        metrics.count("generated")
+        lifetime = (token.expires_at - token.issued_at).total_seconds() / 60
+        log.info("Generated Atlas token %s, valid for %.0f min.", token.fingerprint, lifetime)
+        return token
+
+    def revoke(self, value: str, max_wait: float = 0) -> None:
+        """
+        Revoke a token and drop it from the caches of this process.
+
+        :param value: the token's text.
+        :param max_wait: as for :meth:`generate`.
+        """
+        call_with_retry(lambda: self._client.revoke(value), max_wait, on_wait=metrics.waiting)
+        task.forget(value)
+        metrics.count("revoked")
+        log.info("Revoked Atlas token %s.", fingerprint(value))
+
+    def revoke_or_warn(self, token: AccessToken, max_wait: float = 0) -> None:
+        """Revoke a token that nobody will use any more. If that fails it expires by itself."""
+        try:
+            self.revoke(token.value, max_wait)
+        except AtlasError as error:
+            log.warning("Atlas token %s was not revoked and will expire by itself: %s", token.fingerprint, error)
+
+    def seal(self, token: AccessToken, *, shared: bool = False) -> str:
+        """Encrypt a token, see :func:`airflow_provider_atlas.cache.sealing.seal`."""
+        return sealing.seal(self.account, token, shared=shared)
+
+    def unseal(self, text: str) -> AccessToken:
+        """Open a sealed token, see :func:`airflow_provider_atlas.cache.sealing.unseal`."""
+        return self.mask(sealing.unseal(self.account, text))
+
+    def mask(self, token: AccessToken) -> AccessToken:
+        """Have Airflow mask a token in logs."""
+        if self._mask:
+            mask_secret(token.value)
+        return token
+
+
+class TokenSource(ABC):
+    """
+    Where a hook's token comes from. A cache in memory is asked first.
+
+    :param tokens: requests and revokes.
+    :param cache: holds the token.
+    """
+
+    def __init__(self, tokens: Tokens, cache: TokenCache) -> None:
+        self._tokens = tokens
+        self._cache = cache
+
+    def get(self) -> AccessToken:
+        """A token that is valid now."""
+        return self._cache.get(self._fetch)
+
+    @abstractmethod
+    def replace(self, refused: AccessToken) -> AccessToken | None:
+        """
+        Another token in place of one that Atlas refused.
+
+        :return: ``None`` if there is no other token: then the refusal is about rights.
+        """
+
+    @abstractmethod
+    def _fetch(self, need: Renewal) -> AccessToken:
+        """A token for the cache."""
+
+
+class TaskToken(TokenSource):
+    """
+    Task scope: requests a token, which all hooks of the task share through ``cache``.
+
+    :param max_wait: seconds that a call may wait for Atlas in all.
+    """
+
+    def __init__(self, tokens: Tokens, cache: TokenCache, max_wait: float) -> None:
+        super().__init__(tokens, cache)
+        self._max_wait = max_wait
+
+    def replace(self, refused: AccessToken) -> AccessToken | None:
+        """Request another token, at most once a minute, and revoke the refused one."""
+
+        def fetch(may_request: bool) -> AccessToken | None:
+            if not may_request:
+                return None
+            token = self._fetch(Renewal.MANDATORY)
+            self._tokens.revoke_or_warn(refused)
+            return token
+
+        return self._cache.replace(refused, fetch)
+
+    def _fetch(self, need: Renewal) -> AccessToken:
+        return self._tokens.generate(_wait_for(need, self._max_wait))
+
+
+class OwnToken(TaskToken):
+    """The token of ``with hook as own``: no other hook shares it, and :meth:`close` revokes it."""
+
+    def __init__(self, tokens: Tokens, max_wait: float) -> None:
+        super().__init__(tokens, TokenCache(), max_wait)
+        self._generated: list[AccessToken] = []
+
+    def close(self) -> None:
+        """Revoke every token that this source requested."""
+        for token in self._generated:
+            if not surely_expired(token, time.time()):
+                self._tokens.revoke_or_warn(token, self._max_wait)
+
+    def _fetch(self, need: Renewal) -> AccessToken:
+        token = super()._fetch(need)
+        self._generated.append(token)
+        return token
+
+
+class GivenToken(TokenSource):
+    """
+    A sealed token that another task generated. No token is requested.
+
+    :param sealed: the sealed token.
+    """
+
+    def __init__(self, tokens: Tokens, cache: TokenCache, sealed: str) -> None:
+        super().__init__(tokens, cache)
+        self._sealed = sealed
+
+    def replace(self, refused: AccessToken) -> NoReturn:
+        """There is no other token."""
+        raise TokenExpired("Atlas refused the token that this task was given", status=401)
+
+    def _fetch(self, need: Renewal) -> AccessToken:
+        token = self._tokens.unseal(self._sealed)
+        if renewal(token, time.time()) is Renewal.MANDATORY:
+            raise TokenExpired()
+        metrics.count("reused")
+        return token
+
+
+class DeploymentToken(TokenSource):
+    """
+    Deployment scope: the token in Airflow's Variables, which all tasks share.
+
+    :param max_wait: seconds that a call may wait for Atlas in all.
+    """
+
+    def __init__(self, tokens: Tokens, max_wait: float, cache: TokenCache | None = None) -> None:
+        super().__init__(tokens, cache or TokenCache())
+        self._max_wait = max_wait
+
+    def replace(self, refused: AccessToken) -> AccessToken | None:
+        """Take another token from the store, or request one, at most once a minute, and revoke the refused one."""
+
+        def fetch(may_request: bool) -> AccessToken | None:
+            generated: list[AccessToken] = []
+            token = self._shared(generated, self._max_wait).replace(refused, may_request)
+            if generated:
+                self._tokens.revoke_or_warn(refused)
+            return token if token is None else self._tokens.mask(token)
+
+        return self._cache.replace(refused, fetch)
+
+    def publish(self, token: AccessToken | None = None) -> tuple[AccessToken, list[str]]:
+        """
+        Put a token in place of the deployment's.
+
+        :param token: a new one; requested if left out.
+        :return: the token, and sealed, the tokens in the store that nobody has revoked yet. Revoke these afterwards.
+        :raises StoreUnavailable: if Airflow's Variables cannot be written. After any error the new token is revoked.
+        """
+        generated = [] if token is None else [token]
+        try:
+            token, replaced = self._shared(generated, self._max_wait).publish(token)
+        except AtlasError:
+            for unknown in generated:
+                self._tokens.revoke_or_warn(unknown)
+            raise
+        return token, [self._tokens.seal(old, shared=True) for old in replaced]
+
+    def forget(self, values: Collection[str]) -> None:
+        """Take revoked tokens out of the store. Failing to do so is a warning: they are revoked again later."""
+        try:
+            self._shared([], 0).forget(values)
+        except AtlasError as error:
+            log.warning("Revoked Atlas tokens stay in the store, and will be revoked again: %s", error)
+
+    def dissolve(self) -> int:
+        """
+        Revoke all tokens in the store and remove them.
+
+        :return: how many there were.
+        """
+        return self._shared([], self._max_wait).dissolve(lambda old: self._tokens.revoke(old.value, self._max_wait))
+
+    def _fetch(self, need: Renewal) -> AccessToken:
+        generated: list[AccessToken] = []
+        token = self._shared(generated, _wait_for(need, self._max_wait)).get()
+        if not generated:
+            metrics.count("reused")
+        return self._tokens.mask(token)
+
+    def _shared(self, generated: list[AccessToken], max_wait: float) -> SharedToken:
+        """The token in the store. What is requested for it is added to ``generated``."""
+
+        def generate() -> AccessToken:
+            generated.append(self._tokens.generate())
+            return generated[-1]
+
+        return SharedToken(self._tokens.account, Variables(), generate, max_wait, on_wait=metrics.waiting)
+
+
+def _wait_for(need: Renewal, max_wait: float) -> float:
+    """Seconds to wait for a new token: none while the old one is still valid."""
+    return 0 if need is Renewal.ADVISORY else max_wait
