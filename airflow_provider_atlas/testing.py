@@ -2,8 +2,7 @@
 Fixtures for people who test their own DAGs, with a sandbox in place of Atlas.
 
 Name the module in the ``conftest.py`` of your tests: ``pytest_plugins = ["airflow_provider_atlas.testing"]``. It needs
-the extra ``sandbox``: ``pip install 'airflow-provider-atlas[sandbox]'``. The module loads Airflow only for a
-test that needs it.
+the extra ``sandbox``: ``pip install 'airflow-provider-atlas[sandbox]'``. Only a test that needs Airflow loads it.
 """
 
 from __future__ import annotations

@@ -68,9 +68,8 @@ class AtlasResponse:
 
 def challenge() -> dict[str, str]:
     """Return the header that Atlas's front server sends with each 401, although service accounts do not use Digest."""
-    nonce = secrets.token_urlsafe(24)
-    scheme = f'Digest realm="MMS Public API", domain="", nonce="{nonce}", algorithm=MD5, op="auth", stale=false'
-    return {"WWW-Authenticate": scheme}
+    digest = 'Digest realm="MMS Public API", domain="", nonce="{}", algorithm=MD5, op="auth", stale=false'
+    return {"WWW-Authenticate": digest.format(secrets.token_urlsafe(24))}
 
 
 def front_unauthorized() -> AtlasResponse:
@@ -103,7 +102,7 @@ def api_error(
         "reason": HTTPStatus(status).phrase,
     }
     if fields:
-        bad = [{"field": name, "description": description} for name, description in fields.items()]
+        bad = [{"field": name, "description": text} for name, text in fields.items()]
         content["badRequestDetail"] = {"fields": bad}
     return AtlasResponse(status, content, {**(headers or {}), **(challenge() if status == 401 else {})})
 
@@ -120,8 +119,8 @@ def page(request: AtlasRequest, total: int, make: Callable[[int], dict[str, Any]
     number, number_error = _whole_number(query.get("pageNum", "1"), None)
     include = query.get("includeCount", "true").lower()
     include_error = "" if include in ("true", "false") else "must be true or false"
-    found = {"itemsPerPage": items_error, "pageNum": number_error, "includeCount": include_error}
-    if wrong := {name: error for name, error in found.items() if error}:
+    errors = {"itemsPerPage": items_error, "pageNum": number_error, "includeCount": include_error}
+    if wrong := {name: error for name, error in errors.items() if error}:
         detail = f"Invalid query parameter {', '.join(wrong)}."
         return api_error(400, "VALIDATION_ERROR", detail, parameters=list(wrong), fields=wrong)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_atlas.sandbox.accounts import MAX_SECRETS, Account, Token, new_client_id, new_secret, new_token
@@ -77,8 +77,7 @@ class AtlasState(Knobs):
     @property
     def counters(self) -> Counters:
         with self.lock:
-            tally = {field.name: self._tally[field.name] for field in fields(Counters)}
-            return Counters(**{**tally, "active": self.active()})
+            return Counters(**self._tally, active=self.active())
 
     def reset_counters(self) -> None:
         with self.lock:
@@ -161,8 +160,7 @@ class AtlasState(Knobs):
             self._tokens.pop(token, None)
 
     def expire(self, token: str) -> None:
-        """Let a token expire now. A ValueError if it was never issued."""
-        # No request can tell an expired token from a revoked one.
+        """Let a token expire now. A client cannot tell it from a revoked one. A ValueError if it was never issued."""
         self.revoke(token)
 
     def fail_next(
