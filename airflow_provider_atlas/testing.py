@@ -1,8 +1,8 @@
 """
-Fixtures for people who test their own DAGs: Atlas without Atlas.
+Fixtures for people who test their own DAGs, with a sandbox in place of Atlas.
 
 Name the module in the ``conftest.py`` of your tests: ``pytest_plugins = ["airflow_provider_atlas.testing"]``. It needs
-the extra ``sandbox``: ``pip install 'airflow-provider-atlas[sandbox]'``. Nothing here loads Airflow before a test asks.
+the extra ``sandbox``: ``pip install 'airflow-provider-atlas[sandbox]'``. Only a test that needs Airflow loads it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def atlas_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """
-    A running sandbox to which the connection ``atlas_default`` leads while the test runs.
+    A running sandbox. The connection ``atlas_default`` leads to it while the test runs.
 
-    Its knobs can be changed at any time (``atlas_sandbox.rate_limit = 1``); its ``counters`` tell what the tasks did.
+    Its knobs can be changed at any time (``atlas_sandbox.rate_limit = 1``). Its ``counters`` count what the tasks did.
     """
     with Sandbox() as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(sandbox.connection))
@@ -35,10 +35,10 @@ def atlas_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 @pytest.fixture(scope="session")
 def airflow_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """
-    An empty Airflow database for all tests: ``dag.test()`` needs one, and would leave its runs in your own.
+    An empty Airflow database for all tests: ``dag.test()`` needs one, and would write its runs to yours.
 
-    ``dag.test()`` also looks for the DAG in the DAGs folder: that is ``dags`` in pytest's root directory, unless
-    ``AIRFLOW__CORE__DAGS_FOLDER`` names another.
+    ``dag.test()`` also looks for the DAG in the DAGs folder. That is ``dags`` in pytest's root directory, unless
+    ``AIRFLOW__CORE__DAGS_FOLDER`` is set.
     """
     from airflow import settings
     from airflow.utils.db import initdb
@@ -49,7 +49,7 @@ def airflow_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
         patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{database}")
         patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", folder)
         patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-        # Test modules have imported Airflow by now, and with it the settings.
+        # The test modules have imported Airflow already, and with it the old settings.
         settings.configure_vars()  # type: ignore[no-untyped-call]
         settings.configure_orm()  # type: ignore[no-untyped-call]
         initdb()

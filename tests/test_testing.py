@@ -1,4 +1,4 @@
-"""The fixture as a DAG author meets it: a connection that works, gone after the test, and a clear word if it cannot."""
+"""The fixture for DAG authors: its connection works for one test, and an error names the package that is missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(*arguments, **more):
     )
 
 
-def test_the_default_connection_leads_to_the_sandbox(atlas_sandbox):
+def test_default_connection_leads_to_the_sandbox(atlas_sandbox):
     connection = json.loads(os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"])
     assert connection == {
         "conn_type": "mongodbatlas",
@@ -43,21 +43,21 @@ def test_the_default_connection_leads_to_the_sandbox(atlas_sandbox):
     assert requests.post(f"{connection['host']}/api/oauth/token", timeout=10, **given).status_code == 200
 
 
-def test_the_connection_is_there_for_one_test_only(tmp_path):
+def test_connection_exists_for_one_test_only(tmp_path):
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_dag.py").write_text(TESTS)
     done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path), cwd=tmp_path)
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_neither_the_sandbox_nor_the_fixture_loads_airflow():
+def test_import_of_sandbox_and_fixture_does_not_load_airflow():
     check = "import sys, airflow_provider_atlas.testing; print('airflow' in sys.modules)"
     assert run("-c", check).stdout == "False\n"
 
 
 @pytest.fixture
 def import_without(monkeypatch):
-    """Import the fixture's module anew on a machine that lacks a module."""
+    """Import the fixture's module again, as if one module were not installed."""
 
     def attempt(missing):
         gone = ("airflow_provider_atlas.sandbox", "airflow_provider_atlas.testing", f"{missing}.")
@@ -70,11 +70,11 @@ def import_without(monkeypatch):
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
-def test_without_the_extra_the_error_says_what_to_install(import_without, missing):
+def test_error_without_the_extra_says_what_to_install(import_without, missing):
     with pytest.raises(ImportError, match=rf"needs {missing}: run pip install 'airflow-provider-atlas\[sandbox\]'"):
         import_without(missing)
 
 
-def test_any_other_missing_module_is_not_blamed_on_the_extra(import_without):
-    with pytest.raises(ModuleNotFoundError, match=r"airflow_provider_atlas\.sandbox\.wire"):
-        import_without("airflow_provider_atlas.sandbox.wire")
+def test_error_for_another_missing_module_does_not_name_the_extra(import_without):
+    with pytest.raises(ModuleNotFoundError, match=r"airflow_provider_atlas\.sandbox\.state"):
+        import_without("airflow_provider_atlas.sandbox.state")

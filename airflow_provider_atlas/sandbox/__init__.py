@@ -1,4 +1,4 @@
-"""A local Atlas, as strict as Atlas, because nobody can test a fleet against the real one's ten requests a minute."""
+"""A local stand-in for Atlas, as strict as Atlas, which allows ten token requests a minute: too few for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ except ModuleNotFoundError as err:
     hint = f"the Atlas sandbox needs {missing}: run pip install 'airflow-provider-atlas[sandbox]'"
     raise ImportError(hint, name=missing) from err
 
-from airflow_provider_atlas.sandbox.counters import Counters
 from airflow_provider_atlas.sandbox.faults import Fault
+from airflow_provider_atlas.sandbox.state import Counters
 
 __all__ = ["Counters", "Fault", "Sandbox"]

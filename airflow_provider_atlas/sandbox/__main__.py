@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_atlas.sandbox``: the sandbox in the foreground, every knob an option."""
+"""``python -m airflow_provider_atlas.sandbox``: the sandbox in the foreground. Every knob is an option."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ID_VARIABLE, SECRET_VARIABLE = "MONGODB_ATLAS_CLIENT_ID", "MONGODB_ATLAS_CLIENT_
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser, made from the class: its knobs are options, its documentation their help."""
+    """Return the parser. The fields of ``Knobs`` are its options, and their documentation is the help text."""
     made = argparse.ArgumentParser(
         prog="python -m airflow_provider_atlas.sandbox",
         description="A local stand-in for MongoDB Atlas: token endpoints and a few Administration API reads.",
-        epilog=f"Client id and secret are taken from {ID_VARIABLE} and {SECRET_VARIABLE}, or else made up.",
+        epilog=f"Set {ID_VARIABLE} and {SECRET_VARIABLE} to choose client id and secret; otherwise both are generated.",
     )
     made.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (default %(default)s)")
     made.add_argument("--port", type=int, default=0, help="port to listen on; 0, the default, for a free one")
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return client id and secret from the environment, or nothing; one without the other is a ValueError."""
+    """Return client id and secret from the environment, or nothing. A ValueError if only one of them is set."""
     client_id, secret = environ.get(ID_VARIABLE, ""), environ.get(SECRET_VARIABLE, "")
     if bool(client_id) != bool(secret):
         raise ValueError(f"set both {ID_VARIABLE} and {SECRET_VARIABLE}, or neither")
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     print(f"Atlas sandbox ready at {sandbox.url} with client id {sandbox.client_id}", flush=True)
-    # A secret from the environment may be a real one, and its owner knows it already.
+    # A secret from the environment may be a real one, and its owner has it already.
     if not given:
         print(f"Client secret (throw-away, of this sandbox only): {sandbox.client_secret}", flush=True)
     stopped.wait()

@@ -1,11 +1,13 @@
-"""Service accounts and their secrets, under Atlas's rule of two secrets an account."""
+"""Service accounts with their secrets, and access tokens, in the form that Atlas gives them."""
 
 from __future__ import annotations
 
+import base64
 import secrets
 from dataclasses import dataclass, field
 
 MAX_SECRETS = 2
+TOKEN_HEADER = base64.urlsafe_b64encode(b'{"alg":"ES512","typ":"JWT","kid":"atlas-sandbox"}').rstrip(b"=").decode()
 
 
 def new_client_id() -> str:
@@ -13,8 +15,13 @@ def new_client_id() -> str:
 
 
 def new_secret() -> str:
-    # The underscore in the middle catches clients that percent-encode what goes into Basic.
+    # The underscore in the middle makes clients fail that percent-encode the secret for Basic.
     return f"mdb_sa_sk_{secrets.token_urlsafe(15)}_{secrets.token_urlsafe(15)}"
+
+
+def new_token() -> str:
+    """Return a string that looks like Atlas's JWT of about 1 KB. It is opaque: only its header can be decoded."""
+    return f"{TOKEN_HEADER}.{secrets.token_urlsafe(590)}.{secrets.token_urlsafe(132)}"
 
 
 @dataclass
@@ -22,7 +29,7 @@ class Account:
     """
     A service account.
 
-    :param refusal: error code of the 401 with which the Administration API meets it; None if it has its rights
+    :param refusal: ``errorCode`` of the 401 that the Administration API sends it; None if the account has its rights
     """
 
     client_id: str
@@ -30,30 +37,16 @@ class Account:
     secrets: list[str] = field(default_factory=list, repr=False)
 
 
-class Accounts:
-    """The service accounts by client id. Not locked: its owner is."""
+@dataclass(frozen=True)
+class Token:
+    """
+    An access token that is not revoked.
 
-    def __init__(self) -> None:
-        self._accounts: dict[str, Account] = {}
+    :param secret: the client secret that requested it. When Atlas deletes the secret, it revokes the token
+    :param expires_at: seconds since the epoch
+    """
 
-    def add(self, client_id: str, secret: str, refusal: str | None = None) -> None:
-        self._accounts[client_id] = Account(client_id, refusal, [secret])
-
-    def get(self, client_id: str) -> Account | None:
-        return self._accounts.get(client_id)
-
-    def add_secret(self, client_id: str) -> str:
-        account = self._accounts.get(client_id)
-        if account is None:
-            raise ValueError("no such service account in this sandbox")
-        if len(account.secrets) >= MAX_SECRETS:
-            raise ValueError(f"a service account has at most {MAX_SECRETS} secrets: delete one first")
-        account.secrets.append(secret := new_secret())
-        return secret
-
-    def delete_secret(self, secret: str) -> None:
-        for account in self._accounts.values():
-            if secret in account.secrets:
-                account.secrets.remove(secret)
-                return
-        raise ValueError("no such secret in this sandbox")
+    value: str = field(repr=False)
+    client_id: str
+    secret: str = field(repr=False)
+    expires_at: float

@@ -1,56 +1,80 @@
-"""The Administration API's doors, in Atlas's order: who, from where, with which rights, how often, which version."""
+"""The Administration API. It checks a request in Atlas's order: token, IP access list, rights, rate limit, version."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from airflow_provider_atlas.sandbox.answers import Answer, api_error
+from airflow_provider_atlas.sandbox.limits import bucket_empty
 from airflow_provider_atlas.sandbox.resources import read
-from airflow_provider_atlas.sandbox.throttled import number, retry_after, whole_seconds
-from airflow_provider_atlas.sandbox.versions import negotiate, version_headers
+from airflow_provider_atlas.sandbox.responses import AtlasResponse, api_error
 
 if TYPE_CHECKING:
-    from airflow_provider_atlas.sandbox.call import Call
+    from airflow_provider_atlas.sandbox.requests import AtlasRequest
     from airflow_provider_atlas.sandbox.state import AtlasState
 
-
-def administer(state: AtlasState, call: Call) -> Answer:
-    """Answer a read of the Administration API."""
-    account = state.owner(call.credentials("bearer") or "")
-    if account is None:
-        state.count("api_unauthorized")
-        return api_error(401, "UNAUTHORIZED", "The access token is missing, not valid, expired or revoked.")
-    if state.knobs.ip_denied:
-        detail = f"IP address {call.address} is not allowed to access this resource."
-        return api_error(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", detail, parameters=[call.address])
-    if account.refusal is not None:
-        state.count("api_unauthorized")
-        return api_error(401, account.refusal, "Current user is not authorized to perform this action.")
-    answer, headers = _limited(state, call, account.client_id)
-    answer = answer or _versioned(state, call)
-    return replace(answer, headers={**answer.headers, **headers})
+VERSIONS = ("2023-01-01", "2023-02-01", "2023-11-15", "2024-05-30", "2024-08-05", "2025-03-12")
+DEPRECATED_BEFORE = "2024-01-01"
+SUNSET = "Thu, 31 Dec 2099 23:59:59 GMT"
+ACCEPT = re.compile(r"application/vnd\.atlas\.(\d{4}-\d{2}-\d{2})\+json")
 
 
-def _limited(state: AtlasState, call: Call, client_id: str) -> tuple[Answer | None, dict[str, str]]:
-    """Return the 429, if it is one, and the headers that tell how full the bucket is."""
-    taken, knobs = state.take(client_id), state.knobs
-    if taken is None:
-        return None, {}
-    headers = {"RateLimit-Limit": str(knobs.api_rate_limit), "RateLimit-Remaining": str(taken.remaining)}
-    if not taken.wait:
-        return None, headers
-    state.count("api_rate_limited")
-    wait = whole_seconds(taken.wait)
-    parameters = [call.path, wait, knobs.api_rate_limit, knobs.api_refill, number(knobs.api_refill_seconds)]
-    detail = f"Resource {call.path} is limited to {knobs.api_rate_limit} requests. Retry in {wait} seconds."
-    refused = api_error(429, "RATE_LIMITED_TOKEN_BUCKET", detail, parameters=parameters)
-    return refused, {**headers, **retry_after(knobs, state.clock(), taken.wait)}
+def administer(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+    with atlas.lock:
+        account = atlas.owner(request.credentials("bearer") or "")
+        if account is None:
+            atlas.count("api_unauthorized")
+            return api_error(401, "UNAUTHORIZED", "The access token is missing, not valid, expired or revoked.")
+        if atlas.ip_denied:
+            detail = f"IP address {request.address} is not allowed to access this resource."
+            return api_error(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", detail, parameters=[request.address])
+        if account.refusal is not None:
+            atlas.count("api_unauthorized")
+            return api_error(401, account.refusal, "Current user is not authorized to perform this action.")
+        capacity = atlas.api_rate_limit
+        if capacity is None:
+            return _versioned(atlas, request)
+        wait, left = atlas.buckets.take(account.client_id, capacity, atlas.api_refill, atlas.api_refill_seconds)
+        if wait:
+            atlas.count("api_rate_limited")
+            response = bucket_empty(atlas, request.path, atlas.clock(), wait)
+        else:
+            response = _versioned(atlas, request)
+        limit = {"RateLimit-Limit": str(capacity), "RateLimit-Remaining": str(left)}
+        return replace(response, headers={**response.headers, **limit})
 
 
-def _versioned(state: AtlasState, call: Call) -> Answer:
-    version = negotiate(call.headers.get("accept", ""), call.path, state.clock())
-    if isinstance(version, Answer):
+def _versioned(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+    version = negotiate(request.headers.get("accept", ""), request.path, atlas.clock())
+    if isinstance(version, AtlasResponse):
         return version
-    answer = read(call.path, call.query, call.base_url, state.knobs.page_total)
-    return replace(answer, headers=version_headers(version)) if answer.status == 200 else answer
+    response = read(atlas, request)
+    return replace(response, headers=version_headers(version)) if response.status == 200 else response
+
+
+def negotiate(accept: str, path: str, now: float) -> str | AtlasResponse:
+    """Return the newest version that is not after the date in the Accept header, or the refusal."""
+    dates = [match[1] for part in accept.split(",") if (match := ACCEPT.fullmatch(part.partition(";")[0].strip()))]
+    # A fake clock may be before the newest version's date. That version is always served.
+    latest = max(VERSIONS[-1], datetime.fromtimestamp(now, tz=UTC).date().isoformat())
+    try:
+        asked = date.fromisoformat(dates[0]).isoformat()
+    except (IndexError, ValueError):
+        asked = ""
+    if not asked or asked > latest:
+        return api_error(406, "INVALID_VERSION_DATE", "Invalid accept header or version date.")
+    if asked < VERSIONS[0]:
+        detail = f"Version {asked} of {path[1:]} is no longer available."
+        return api_error(410, "VERSION_GONE", detail, parameters=[asked, path[1:]])
+    return max(version for version in VERSIONS if version <= asked)
+
+
+def version_headers(version: str) -> dict[str, str]:
+    headers = {"Content-Type": f"application/vnd.atlas.{version}+json;charset=utf-8"}
+    if version < DEPRECATED_BEFORE:
+        # An HTTP date, as in Sunset (RFC 8594) and in Deprecation before RFC 9745.
+        deprecated = datetime.fromisoformat(DEPRECATED_BEFORE).strftime("%a, %d %b %Y 00:00:00 GMT")
+        headers |= {"Deprecation": deprecated, "Sunset": SUNSET}
+    return headers

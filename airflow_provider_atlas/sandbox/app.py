@@ -1,102 +1,128 @@
-"""The thin layer of HTTP: requests become calls, rules answer them, faults on demand get in between."""
+"""The URLs: Atlas's endpoints, with counters and faults on demand, and the sandbox's own pages."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from airflow_provider_atlas.sandbox.administration import administer
-from airflow_provider_atlas.sandbox.answers import Answer, oauth_error
-from airflow_provider_atlas.sandbox.call import Call
-from airflow_provider_atlas.sandbox.control import control_routes
+from airflow_provider_atlas.sandbox.faults import perform
 from airflow_provider_atlas.sandbox.oauth import generate, revoke
-from airflow_provider_atlas.sandbox.state import AtlasState
-from airflow_provider_atlas.sandbox.wire import Connections, respond
+from airflow_provider_atlas.sandbox.requests import AtlasRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
-    from airflow_provider_atlas.sandbox.faults import Fault
+    from airflow_provider_atlas.sandbox.faults import Connections
+    from airflow_provider_atlas.sandbox.responses import AtlasResponse
+    from airflow_provider_atlas.sandbox.state import AtlasState
 
-#: Faults are for every method, rules for one.
+    Endpoint = Callable[[AtlasState, AtlasRequest], AtlasResponse]
+
+#: A request of any method can get a fault; an endpoint refuses all methods but its own.
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="2">
+<meta name="viewport" content="width=device-width">
+<title>Atlas sandbox</title>
+<style>
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
+body {{ max-width: 30rem; margin: 2rem auto; padding: 0 1rem; }}
+table {{ width: 100%; border-collapse: collapse; }}
+th {{ text-align: left; font-weight: normal; }}
+td {{ text-align: right; font-variant-numeric: tabular-nums; }}
+tr {{ border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }}
+</style>
+</head>
+<body>
+<h1>Atlas sandbox</h1>
+<p>{knobs.rate_limit} requests every {knobs.window:g} s at each token endpoint, \
+{knobs.token_cap} active tokens per service account.</p>
+<table>
+{rows}
+</table>
+</body>
+</html>
+"""
 
-Rule = Callable[[AtlasState, Call], Answer]
 
+def build(atlas: AtlasState, connections: Connections) -> Starlette:
+    """Return the ASGI app. A fault may close one of the ``connections``."""
 
-def build(state: AtlasState, connections: Connections) -> Starlette:
-    """Return the ASGI app over a state; ``connections`` are those that it may close for a fault."""
-
-    def route(path: str, method: str, endpoint: str, counter: str, rule: Rule) -> BaseRoute:
-        async def handle(request: Request) -> Response:
-            state.count(counter)
-            call = await read_call(request)
-            fault = state.take_fault(endpoint)
-            if fault is not None:
-                state.count("faults")
-                if (faulty := await act_out(fault, request, connections)) is not None:
+    def route(path: str, method: str, name: str, endpoint: Endpoint) -> BaseRoute:
+        async def handle(http: Request) -> Response:
+            atlas.count(f"{name}_requests")
+            request = AtlasRequest(
+                path=http.scope["path"],
+                address=http.client.host if http.client else "",
+                headers=http.headers,
+                query=http.query_params,
+                body=await http.body(),
+                base_url=str(http.base_url).rstrip("/"),
+            )
+            if atlas.faults[name]:
+                atlas.count("faults")
+                faulty = await perform(atlas.faults[name].popleft(), http, connections)
+                if faulty is not None:
                     return faulty
-            if request.method != method:
+            if http.method != method:
                 return Response("Method Not Allowed", 405, {"Allow": method})
-            with state.lock:
-                answer = rule(state, call)
-            return respond(answer, state.clock(), pretty=call.flag("pretty"), envelope=call.flag("envelope"))
+            response = endpoint(atlas, request)
+            return response.to_http(atlas.clock(), pretty=request.flag("pretty"), envelope=request.flag("envelope"))
 
         return Route(path, handle, methods=METHODS)
 
     app = Starlette(
         routes=[
-            route("/api/oauth/token", "POST", "token", "token_requests", generate),
-            route("/api/oauth/revoke", "POST", "revoke", "revoke_requests", revoke),
-            route("/api/atlas/{rest:path}", "GET", "api", "api_requests", administer),
-            *control_routes(state),
+            route("/api/oauth/token", "POST", "token", generate),
+            route("/api/oauth/revoke", "POST", "revoke", revoke),
+            route("/api/atlas/{rest:path}", "GET", "api", administer),
+            *own_pages(atlas),
         ]
     )
-    # Starlette would answer a trailing slash with a redirect; Atlas has no such page.
+    # Starlette redirects a path with a trailing slash. Atlas does not have such paths.
     app.router.redirect_slashes = False
     return app
 
 
-async def read_call(request: Request) -> Call:
-    return Call(
-        path=request.scope["path"],
-        address=request.client.host if request.client else "",
-        headers=request.headers,
-        query=request.query_params,
-        body=await request.body(),
-        base_url=str(request.base_url).rstrip("/"),
-    )
+def own_pages(atlas: AtlasState) -> list[BaseRoute]:
+    """Return the page of counters, and the URLs that control a sandbox in another process."""
 
+    async def page(_: Request) -> Response:
+        counts = asdict(atlas.counters).items()
+        rows = "\n".join(f"<tr><th>{name.replace('_', ' ')}<td>{value}" for name, value in counts)
+        return HTMLResponse(PAGE.format(knobs=atlas, rows=rows))
 
-async def act_out(fault: Fault, request: Request, connections: Connections) -> Response | None:
-    """Do what the fault says; None where the request is to be answered after all."""
-    if fault.kind == "answer":
-        if fault.status is None:
-            return Response(json.dumps(oauth_error("server_error").content), 500, media_type="application/json")
-        return Response(fault.body, fault.status, fault.headers)
-    if fault.kind == "drop" and request.client:
-        connections[request.client.host, request.client.port].close()
-    try:
-        await asyncio.wait_for(_hung_up(request), fault.seconds)
-    except TimeoutError:
-        return None
-    return HungUp()
+    async def counters(_: Request) -> Response:
+        return JSONResponse(asdict(atlas.counters))
 
+    async def faults(request: Request) -> Response:
+        try:
+            order: dict[str, Any] = {**json.loads(await request.body())}
+            order["body"] = order.get("body", "").encode()
+            order["headers"] = {str(name): str(value) for name, value in order.get("headers", {}).items()}
+            atlas.fail_next(**order)
+        except (AttributeError, TypeError, ValueError) as err:
+            return JSONResponse({"detail": f"the fault is not valid: {err}"}, 400)
+        return Response(status_code=204)
 
-class HungUp(Response):
-    """What is sent when nobody listens any more: nothing."""
+    async def reset(_: Request) -> Response:
+        atlas.reset_counters()
+        return Response(status_code=204)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send nothing; the server knows that the client has gone."""
-
-
-async def _hung_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass  # pragma: no cover - servers may send an empty last piece of the body first
+    return [
+        Route("/", page),
+        Route("/_sandbox/counters", counters),
+        Route("/_sandbox/faults", faults, methods=["POST"]),
+        Route("/_sandbox/reset", reset, methods=["POST"]),
+    ]

@@ -1,16 +1,27 @@
-"""Faults on demand, because the failures that matter cannot be ordered from Atlas."""
+"""Faults on demand: Atlas cannot be asked to fail."""
 
 from __future__ import annotations
 
-from collections import deque
+import asyncio
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from airflow_provider_atlas.sandbox.responses import oauth_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
 ENDPOINTS = ("token", "revoke", "api")
 KINDS = ("answer", "drop", "silence")
+
+#: The open connections by the client's address and port.
+Connections = dict[tuple[str, int], asyncio.Transport]
 
 
 @dataclass(frozen=True)
@@ -18,14 +29,14 @@ class Fault:
     """
     One fault.
 
-    :param kind: ``answer`` sends status, headers and body as they stand here; ``drop`` closes the connection without
-        an answer; ``silence`` holds the answer
-    :param status: HTTP status of the answer; None for the 500 that Atlas documents, with its body
-    :param body: bytes of the answer
-    :param headers: headers of the answer
-    :param seconds: how long a silence lasts before the request is answered after all; None: until the sandbox stops.
-        A client that hangs up before has changed nothing
-    :raises ValueError: a fault that cannot be
+    :param kind: ``answer`` sends status, headers and body as they are given here; ``drop`` closes the connection
+        without a response; ``silence`` delays the response
+    :param status: HTTP status of the response; None for the 500 that Atlas documents, with its body
+    :param body: bytes of the response
+    :param headers: headers of the response
+    :param seconds: how long a silence lasts before the real response is sent; None: until the sandbox stops.
+        If the client hangs up before that, the request changes nothing
+    :raises ValueError: a parameter is not valid
     """
 
     kind: str = "answer"
@@ -43,19 +54,28 @@ class Fault:
             raise ValueError("seconds must not be negative")
 
 
-class FaultQueue:
-    """Faults that wait for their requests, first in, first out at each endpoint. Not locked: its owner is."""
+async def perform(fault: Fault, request: Request, connections: Connections) -> Response | None:
+    """Return the faulty response; None if the request must get its real response after all."""
+    if fault.kind == "answer":
+        if fault.status is None:
+            return Response(json.dumps(oauth_error("server_error").content), 500, media_type="application/json")
+        return Response(fault.body, fault.status, fault.headers)
+    if fault.kind == "drop" and request.client:
+        connections[request.client.host, request.client.port].close()
+    try:
+        await asyncio.wait_for(_hung_up(request), fault.seconds)
+    except TimeoutError:
+        return None
+    return NoResponse()
 
-    def __init__(self) -> None:
-        self._queues: dict[str, deque[Fault]] = {endpoint: deque() for endpoint in ENDPOINTS}
 
-    def put(self, endpoint: str, fault: Fault, times: int) -> None:
-        if endpoint not in self._queues:
-            raise ValueError(f"endpoint must be one of {', '.join(ENDPOINTS)}")
-        if times < 1:
-            raise ValueError("times must be at least 1")
-        self._queues[endpoint].extend([fault] * times)
+class NoResponse(Response):
+    """The response to a client that has hung up."""
 
-    def take(self, endpoint: str) -> Fault | None:
-        queue = self._queues[endpoint]
-        return queue.popleft() if queue else None
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing. The server has seen that the client is gone."""
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass  # pragma: no cover - servers may send an empty last piece of the body first

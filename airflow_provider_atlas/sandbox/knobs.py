@@ -1,4 +1,4 @@
-"""What can be turned: the one list that the class, its documentation and the command line are made from."""
+"""The sandbox's settings. The class, its documentation and the command line are all made from this one list."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Literal
 @dataclass(kw_only=True, eq=False, repr=False)
 class Knobs:
     """
-    How the sandbox behaves. Every knob can also be turned while it runs.
+    How the sandbox behaves. Every knob can also be changed while it runs.
 
     :param rate_limit: requests allowed in one window, per client address, service account and token endpoint
-    :param window: seconds that a rate window stays open after its first request
+    :param window: seconds from the first request of a rate limit window to its end
     :param token_cap: access tokens of one service account that may be active at a time
-    :param token_life: seconds that an access token lives
-    :param retry_after: how a 429 says when to come back: in seconds, as an HTTP date, or not at all
+    :param token_life: lifetime of an access token in seconds
+    :param retry_after: how a 429 says when to retry: in seconds, as an HTTP date, or not at all
     :param rate_limit_shape: body of the token endpoints' 429: the OAuth error or the Administration API's
-    :param stated_window: seconds that a 429's texts claim as the window, where they are to lie about it
+    :param stated_window: seconds that a 429 states as the window in its text; the real window if not set
     :param api_rate_limit: capacity of an account's token bucket at the Administration API; unlimited if not set
     :param api_refill: requests that one refill adds to the bucket
     :param api_refill_seconds: seconds between two refills
     :param page_total: projects in the organization, and clusters in each project
-    :param ip_denied: refuse every client address, as an IP access list without it does
+    :param ip_denied: refuse every client address, as an IP access list without the address does
     :raises ValueError: a knob is out of its range
     """
 

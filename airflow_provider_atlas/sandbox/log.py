@@ -1,4 +1,4 @@
-"""One line a request, with nothing in it that opens a door: path, status and the end of a known client id."""
+"""The request log: one line a request, with method, path, status and the end of the client id, and without secrets."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from starlette.datastructures import Headers
 
-from airflow_provider_atlas.sandbox.call import Call, decode_basic
+from airflow_provider_atlas.sandbox.requests import AtlasRequest, decode_basic
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_provider_atlas.sandbox.state import AtlasState
 
-# A path is the client's text: one that Atlas does not have could be anything, a secret too.
+# The client chooses the path. A path that Atlas does not have could hold a secret.
 KNOWN = re.compile(
     r"/|/_sandbox/(counters|faults|reset)|/api/oauth/(token|revoke)"
     r"|/api/atlas/v2/(orgs|groups(/[0-9a-f]{24}(/clusters)?)?)"
@@ -22,42 +22,35 @@ KNOWN = re.compile(
 
 
 class RequestLog:
-    """
-    ASGI middleware that writes the log.
+    """ASGI middleware that writes the log of an app. ``atlas`` tells its client ids and tokens from other strings."""
 
-    :param app: what answers
-    :param state: knows which client ids and tokens are real
-    :param file: where the lines go
-    """
-
-    def __init__(self, app: ASGIApp, state: AtlasState, file: TextIO) -> None:
-        self._app, self._state, self._file = app, state, file
+    def __init__(self, app: ASGIApp, atlas: AtlasState, file: TextIO) -> None:
+        self._app, self._atlas, self._file = app, atlas, file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client = client_end(self._state, Call(scope["path"], headers=Headers(scope=scope)))
-        answered = False
+        # Before the request is handled: a revoked token has no owner afterwards.
+        client = self._client(AtlasRequest(scope["path"], headers=Headers(scope=scope)))
+        path = scope["path"] if KNOWN.fullmatch(scope["path"]) else "(other)"
+        status = "none"
+
+        def write() -> None:
+            self._file.write(f"{scope['method']} {path} {status} {client}\n")
+            self._file.flush()
 
         async def watch(message: Message) -> None:
-            nonlocal answered
+            nonlocal status
             if message["type"] == "http.response.start":
-                answered = True
-                self._write(scope, str(message["status"]), client)
+                status = str(message["status"])
+                write()
             await send(message)
 
         await self._app(scope, receive, watch)
-        if not answered:
-            self._write(scope, "none", client)
+        if status == "none":
+            write()
 
-    def _write(self, scope: Scope, status: str, client: str) -> None:
-        path = scope["path"] if KNOWN.fullmatch(scope["path"]) else "(other)"
-        self._file.write(f"{scope['method']} {path} {status} {client}\n")
-        self._file.flush()
-
-
-def client_end(state: AtlasState, call: Call) -> str:
-    """Return the last six characters of the client id, if it is one of the sandbox's."""
-    account = state.owner(call.credentials("bearer") or "")
-    if account is None:
-        pair = decode_basic(call.credentials("basic") or "")
-        account = state.account(pair[0]) if pair else None
-    return account.client_id[-6:] if account else "-"
+    def _client(self, request: AtlasRequest) -> str:
+        """Return the last six characters of the client id, if it is one of the sandbox's."""
+        account = self._atlas.owner(request.credentials("bearer") or "")
+        if account is None and (pair := decode_basic(request.credentials("basic") or "")):
+            account = self._atlas.accounts.get(pair[0])
+        return account.client_id[-6:] if account else "-"

@@ -1,58 +1,67 @@
-"""The token endpoints' rules, in the order in which Atlas's own layers would apply them."""
+"""The token endpoints. Both check a request in Atlas's order: credentials, rate limit, IP access list, form."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from airflow_provider_atlas.sandbox.answers import CAP_REACHED, Answer, front_unauthorized, oauth_error
-from airflow_provider_atlas.sandbox.call import Call, decode_basic
+from airflow_provider_atlas.sandbox.accounts import Account
+from airflow_provider_atlas.sandbox.limits import rate_limited
+from airflow_provider_atlas.sandbox.requests import AtlasRequest, decode_basic
+from airflow_provider_atlas.sandbox.responses import AtlasResponse, front_unauthorized, oauth_error
 from airflow_provider_atlas.sandbox.state import AtlasState
-from airflow_provider_atlas.sandbox.throttled import rate_limited
 
-Grant = Callable[[AtlasState, str, str, dict[str, str]], Answer]
+CAP_REACHED = "Access Token limit reached. Revoke an access token or wait until one expires."
 
-
-def generate(state: AtlasState, call: Call) -> Answer:
-    return _authenticated(state, call, _issue)
+Action = Callable[[AtlasState, Account, str, dict[str, str]], AtlasResponse]
 
 
-def revoke(state: AtlasState, call: Call) -> Answer:
-    return _authenticated(state, call, _revoke)
+def _checked(action: Action) -> Callable[[AtlasState, AtlasRequest], AtlasResponse]:
+    """Return an endpoint that checks a request, then gives ``action`` its account, secret and form."""
+
+    def endpoint(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+        with atlas.lock:
+            # Credentials come before the window: a client without the secret must not use up the account's window.
+            basic = request.credentials("basic")
+            if basic is None:
+                atlas.count("credentials_refused")
+                return front_unauthorized()
+            pair = decode_basic(basic)
+            account = atlas.accounts.get(pair[0]) if pair else None
+            if pair is None or account is None or pair[1] not in account.secrets:
+                atlas.count("credentials_refused")
+                return oauth_error("invalid_client" if pair else "invalid_request")
+            key = (request.address, account.client_id, request.path)
+            wait = atlas.windows.admit(key, atlas.rate_limit, atlas.window)
+            if wait:
+                atlas.count("rate_limited")
+                return rate_limited(atlas, request.path, atlas.clock(), wait)
+            if atlas.ip_denied:
+                return oauth_error("access_denied")
+            form = request.form()
+            return oauth_error("invalid_request") if form is None else action(atlas, account, pair[1], form)
+
+    return endpoint
 
 
-def _authenticated(state: AtlasState, call: Call, then: Grant) -> Answer:
-    # Credentials come before the window: a stranger must not eat the window of an account.
-    basic = call.credentials("basic")
-    if basic is None:
-        state.count("credentials_refused")
-        return front_unauthorized()
-    pair = decode_basic(basic)
-    if pair is None or not state.authenticate(*pair):
-        state.count("credentials_refused")
-        return oauth_error("invalid_client" if pair else "invalid_request")
-    wait = state.admit(call.address, pair[0], call.path)
-    if wait:
-        state.count("rate_limited")
-        return rate_limited(state.knobs, call.path, state.clock(), wait)
-    if state.knobs.ip_denied:
-        return oauth_error("access_denied")
-    form = call.form()
-    return oauth_error("invalid_request") if form is None else then(state, *pair, form)
-
-
-def _issue(state: AtlasState, client_id: str, secret: str, form: dict[str, str]) -> Answer:
+@_checked
+def generate(atlas: AtlasState, account: Account, secret: str, form: dict[str, str]) -> AtlasResponse:
     if form.get("grant_type") != "client_credentials":
         return oauth_error("unsupported_grant_type")
-    life = state.knobs.token_life
-    token = state.issue(client_id, secret)
-    if token is None:
+    if atlas.active(account.client_id) >= atlas.token_cap:
+        atlas.count("cap_refused")
         return oauth_error("access_denied", CAP_REACHED)
-    return Answer(200, {"access_token": token, "expires_in": life, "token_type": "Bearer"})
+    lifetime = atlas.token_life
+    token = atlas.issue(account.client_id, secret, lifetime)
+    return AtlasResponse(200, {"access_token": token, "expires_in": lifetime, "token_type": "Bearer"})
 
 
-def _revoke(state: AtlasState, client_id: str, _secret: str, form: dict[str, str]) -> Answer:
+@_checked
+def revoke(atlas: AtlasState, account: Account, _secret: str, form: dict[str, str]) -> AtlasResponse:
     token = form.get("token")
     if not token:
         return oauth_error("invalid_request")
-    state.revoke(client_id, token)
-    return Answer(200)
+    # Any string that is not an active token of this account changes nothing and is not an error (RFC 7009, 2.2).
+    if atlas.owner(token) is account:
+        atlas.revoke(token)
+        atlas.count("revoked")
+    return AtlasResponse(200)

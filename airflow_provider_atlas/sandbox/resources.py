@@ -1,15 +1,15 @@
-"""The organization behind the Administration API: as many projects and clusters as wished, each made on demand."""
+"""What the Administration API reads: one organization with projects and clusters, made when they are requested."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_atlas.sandbox.answers import Answer, api_error
-from airflow_provider_atlas.sandbox.pages import page
+from airflow_provider_atlas.sandbox.responses import AtlasResponse, api_error, page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from airflow_provider_atlas.sandbox.requests import AtlasRequest
+    from airflow_provider_atlas.sandbox.state import AtlasState
 
 ROOT = "/api/atlas/v2"
 ORG_ID = 0x6A00_0000_0000_0000_0000_0000
@@ -18,20 +18,17 @@ CLUSTER_IDS = 0x6C00_0000_0000_0000_0000_0000
 PATH = re.compile(rf"{ROOT}/(orgs|groups)(?:/([0-9a-f]{{24}})(/clusters)?)?")
 
 
-def read(path: str, query: Mapping[str, str], base_url: str, total: int) -> Answer:
-    """Answer a read, where ``total`` is the number of projects and of clusters in each."""
-    url = base_url + path
-    match = PATH.fullmatch(path)
-    if match and match.groups() == ("orgs", None, None):
-        return page(url, query, 1, lambda _: _organization(base_url))
-    if match and match.groups() == ("groups", None, None):
-        return page(url, query, total, lambda index: _project(base_url, index, total))
-    if match and match[1] == "groups":
-        index = int(match[2], 16) - PROJECT_IDS
-        if 0 <= index < total and match[3]:
-            return page(url, query, total, lambda number: _cluster(base_url, index, number))
-        if 0 <= index < total:
-            return Answer(200, _project(base_url, index, total))
+def read(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+    base_url, path, total = request.base_url, request.path, atlas.page_total
+    match (found := PATH.fullmatch(path)) and found.groups():
+        case "orgs", None, None:
+            return page(request, 1, lambda _: _organization(base_url))
+        case "groups", None, None:
+            return page(request, total, lambda index: _project(base_url, index, total))
+        case "groups", str(group_id), clusters if 0 <= (project := int(group_id, 16) - PROJECT_IDS) < total:
+            if clusters:
+                return page(request, total, lambda index: _cluster(base_url, project, index))
+            return AtlasResponse(200, _project(base_url, project, total))
     return api_error(404, "RESOURCE_NOT_FOUND", f"Cannot find resource {path}.", parameters=[path])
 
 

@@ -1,133 +1,191 @@
-"""Everything the sandbox remembers, behind one lock: HTTP threads and the test's own threads meet here."""
+"""Everything the sandbox stores, behind one lock: the server's thread and the test's own threads use it at once."""
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from dataclasses import fields
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_atlas.sandbox.accounts import Account, Accounts, new_client_id, new_secret
-from airflow_provider_atlas.sandbox.counters import Counters
-from airflow_provider_atlas.sandbox.faults import Fault, FaultQueue
-from airflow_provider_atlas.sandbox.limits import FixedWindow, Taken, TokenBuckets
-from airflow_provider_atlas.sandbox.tokens import TokenLedger
+from airflow_provider_atlas.sandbox.accounts import MAX_SECRETS, Account, Token, new_client_id, new_secret, new_token
+from airflow_provider_atlas.sandbox.faults import ENDPOINTS, Fault
+from airflow_provider_atlas.sandbox.knobs import Knobs
+from airflow_provider_atlas.sandbox.limits import FixedWindow, TokenBuckets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from airflow_provider_atlas.sandbox.knobs import Knobs
+    from collections.abc import Callable, Mapping
 
 
-class AtlasState:
+@dataclass(frozen=True)
+class Counters:
     """
-    The state machine. It knows accounts, secrets, tokens and limits, and no HTTP.
+    A snapshot. It counts what clients did, and not what a test did through Python.
 
-    :param knobs: how it behaves, read anew at every step
-    :param clock: the time in seconds
-
-    ``lock`` is there for whoever must take several steps as one.
+    :param token_requests: requests to the token endpoint, with any result
+    :param issued: access tokens issued
+    :param credentials_refused: responses of a token endpoint to credentials that are not valid (400 and 401)
+    :param rate_limited: 429 responses of both token endpoints
+    :param cap_refused: 403 responses for the cap
+    :param revoke_requests: requests to the revocation endpoint, with any result
+    :param revoked: tokens that were active when a client revoked them
+    :param active: tokens that are active now, of all accounts
+    :param api_requests: requests to the Administration API, with any result
+    :param api_unauthorized: 401 responses of the Administration API
+    :param api_rate_limited: 429 responses of the Administration API
+    :param faults: requests that got a fault on demand
     """
 
-    def __init__(self, knobs: Knobs, clock: Callable[[], float]) -> None:
-        self.knobs = knobs
-        self.clock = clock
+    token_requests: int = 0
+    issued: int = 0
+    credentials_refused: int = 0
+    rate_limited: int = 0
+    cap_refused: int = 0
+    revoke_requests: int = 0
+    revoked: int = 0
+    active: int = 0
+    api_requests: int = 0
+    api_unauthorized: int = 0
+    api_rate_limited: int = 0
+    faults: int = 0
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class AtlasState(Knobs):
+    """
+    Accounts, tokens, limits, faults and counters, without HTTP. ``Sandbox`` adds the server, and its documentation has
+    what tests may use; the rest is for the endpoints. They hold ``lock`` from their first check to their last change.
+    """
+
+    client_id: str = ""
+    client_secret: str = ""
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.lock = threading.RLock()
-        self._accounts = Accounts()
-        self._tokens = TokenLedger(clock)
-        self._windows = FixedWindow(clock)
-        self._buckets = TokenBuckets(clock)
-        self._faults = FaultQueue()
+        self.windows = FixedWindow(self.clock)
+        self.buckets = TokenBuckets(self.clock)
+        self.faults: dict[str, deque[Fault]] = {endpoint: deque() for endpoint in ENDPOINTS}
+        self._tokens: dict[str, Token] = {}
+        self._issued: dict[str, None] = {}
         self._tally: Counter[str] = Counter()
+        self.client_id = self.client_id or new_client_id()
+        self.client_secret = self.client_secret or new_secret()
+        self.accounts = {self.client_id: Account(self.client_id, None, [self.client_secret])}
 
-    def count(self, name: str) -> None:
-        with self.lock:
-            self._tally[name] += 1
-
+    @property
     def counters(self) -> Counters:
         with self.lock:
-            tally = {field.name: self._tally[field.name] for field in fields(Counters)}
-            return Counters(**{**tally, "active": self._tokens.active()})
+            return Counters(**self._tally, active=self.active())
 
     def reset_counters(self) -> None:
         with self.lock:
             self._tally.clear()
 
-    def add_account(self, client_id: str, secret: str, refusal: str | None) -> tuple[str, str]:
-        client_id, secret = client_id or new_client_id(), secret or new_secret()
+    def count(self, name: str) -> None:
         with self.lock:
-            self._accounts.add(client_id, secret, refusal)
-        return client_id, secret
+            self._tally[name] += 1
 
-    def account(self, client_id: str) -> Account | None:
-        with self.lock:
-            return self._accounts.get(client_id)
+    def add_account(self, rights: bool = True, error_code: str = "USER_UNAUTHORIZED") -> tuple[str, str]:
+        """
+        Create another service account.
 
-    def authenticate(self, client_id: str, secret: str) -> bool:
+        :param rights: False for an account whose every Administration API request ends in a 401
+        :param error_code: ``errorCode`` of that 401; Atlas may leave it empty
+        :return: client id and secret
+        """
+        account = Account(new_client_id(), None if rights else error_code, [secret := new_secret()])
         with self.lock:
-            account = self._accounts.get(client_id)
-            return account is not None and secret in account.secrets
+            self.accounts[account.client_id] = account
+        return account.client_id, secret
 
     def add_secret(self, client_id: str) -> str:
+        """Create a second secret for the account; a third is a ValueError."""
         with self.lock:
-            return self._accounts.add_secret(client_id)
+            account = self.accounts.get(client_id)
+            if account is None:
+                raise ValueError("the client id must be one of this sandbox's service accounts")
+            if len(account.secrets) >= MAX_SECRETS:
+                raise ValueError(f"a service account has at most {MAX_SECRETS} secrets: delete one first")
+            account.secrets.append(secret := new_secret())
+            return secret
 
     def delete_secret(self, secret: str) -> None:
-        """Delete the secret and end the tokens that it bought."""
+        """Delete a secret. The tokens that it requested are revoked at once."""
         with self.lock:
-            self._accounts.delete_secret(secret)
-            self._tokens.end_all(secret)
+            for account in self.accounts.values():
+                if secret in account.secrets:
+                    account.secrets.remove(secret)
+                    self._tokens = {value: token for value, token in self._tokens.items() if token.secret != secret}
+                    return
+        raise ValueError("the secret must be one of this sandbox's service accounts")
 
-    def admit(self, address: str, client_id: str, endpoint: str) -> float:
-        """Return 0 when the rate window admits the request, else the seconds until it closes."""
+    def issue(self, client_id: str, secret: str, lifetime: float) -> str:
+        """Issue an access token that expires after ``lifetime`` seconds."""
         with self.lock:
-            return self._windows.admit((address, client_id, endpoint), self.knobs.rate_limit, self.knobs.window)
-
-    def take(self, client_id: str) -> Taken | None:
-        """Take one request out of the account's bucket; None where there is no limit."""
-        knobs = self.knobs
-        if knobs.api_rate_limit is None:
-            return None
-        with self.lock:
-            return self._buckets.take(client_id, knobs.api_rate_limit, knobs.api_refill, knobs.api_refill_seconds)
-
-    def issue(self, client_id: str, secret: str) -> str | None:
-        """Return a new token, or None when the account has its fill of active ones."""
-        with self.lock:
-            if self._tokens.active(client_id) >= self.knobs.token_cap:
-                self._tally["cap_refused"] += 1
-                return None
+            token = Token(new_token(), client_id, secret, self.clock() + lifetime)
+            self._tokens[token.value] = token
+            self._issued[token.value] = None
             self._tally["issued"] += 1
-            return self._tokens.issue(client_id, secret, self.knobs.token_life)
+            return token.value
 
     def owner(self, token: str) -> Account | None:
-        """Return the account whose active token this is."""
+        """Return the account of an active token; None for any other string."""
         with self.lock:
-            found = self._tokens.find(token)
-            return self._accounts.get(found.client_id) if found else None
+            found = self._tokens.get(token)
+            return self.accounts[found.client_id] if found and self.clock() < found.expires_at else None
 
-    def end(self, token: str) -> None:
+    def active(self, client_id: str | None = None) -> int:
+        """Count the active tokens, of one account or of all."""
         with self.lock:
-            self._tokens.end(token)
+            now = self.clock()
+            self._tokens = {value: token for value, token in self._tokens.items() if now < token.expires_at}
+            return sum(client_id in (None, token.client_id) for token in self._tokens.values())
 
-    def revoke(self, client_id: str, token: str) -> bool:
-        """Revoke the account's own active token; any other text changes nothing and is no error (RFC 7009, 2.2)."""
-        with self.lock:
-            found = self._tokens.find(token)
-            if found is None or found.client_id != client_id:
-                return False
-            self._tokens.end(token)
-            self._tally["revoked"] += 1
-            return True
-
+    @property
     def issued(self) -> tuple[str, ...]:
+        """Every token ever issued, so that a test can search for them. No page shows them."""
         with self.lock:
-            return tuple(self._tokens.issued)
+            return tuple(self._issued)
 
-    def put_fault(self, endpoint: str, fault: Fault, times: int) -> None:
-        with self.lock:
-            self._faults.put(endpoint, fault, times)
+    def is_active(self, token: str) -> bool:
+        return self.owner(token) is not None
 
-    def take_fault(self, endpoint: str) -> Fault | None:
+    def revoke(self, token: str) -> None:
+        """Revoke a token as another client would, without counting it. A ValueError if it was never issued."""
         with self.lock:
-            return self._faults.take(endpoint)
+            if token not in self._issued:
+                raise ValueError("the token must be one that this sandbox issued")
+            self._tokens.pop(token, None)
+
+    def expire(self, token: str) -> None:
+        """Let a token expire now. A client cannot tell it from a revoked one. A ValueError if it was never issued."""
+        self.revoke(token)
+
+    def fail_next(
+        self,
+        endpoint: str,
+        times: int = 1,
+        status: int | None = None,
+        body: bytes | str = b"",
+        headers: Mapping[str, str] | None = None,
+        kind: str = "answer",
+        seconds: float | None = None,
+    ) -> None:
+        """
+        Give the next requests to an endpoint a fault. Faults that are queued there already come first.
+
+        :param endpoint: ``token``, ``revoke`` or ``api``
+        :param times: how many requests
+
+        The other parameters are those of :class:`~airflow_provider_atlas.sandbox.faults.Fault`.
+        """
+        body = body.encode() if isinstance(body, str) else body
+        fault = Fault(kind, status, body, dict(headers or {}), seconds)
+        if endpoint not in self.faults:
+            raise ValueError(f"endpoint must be one of {', '.join(ENDPOINTS)}")
+        if times < 1:
+            raise ValueError("times must be at least 1")
+        with self.lock:
+            self.faults[endpoint].extend([fault] * times)

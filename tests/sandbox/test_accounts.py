@@ -1,38 +1,35 @@
-"""Ids and secrets look like Atlas's; an account has at most two secrets."""
+"""Client ids, secrets and tokens look like Atlas's, and no ``repr`` shows a secret or a token."""
 
 from __future__ import annotations
 
+import base64
 import re
 
-import pytest
-
-from airflow_provider_atlas.sandbox.accounts import Account, Accounts, new_client_id, new_secret
+from airflow_provider_atlas.sandbox.accounts import Account, Token, new_client_id, new_secret, new_token
 
 
-def test_ids_and_secrets_look_like_atlas_s():
+def test_client_id_and_secret_have_atlas_s_form():
     assert re.fullmatch(r"mdb_sa_id_[0-9a-f]{24}", new_client_id())
     assert re.fullmatch(r"mdb_sa_sk_[\w-]{20}_[\w-]{20}", new_secret())
 
 
-def test_an_account_has_two_secrets_at_most():
-    accounts = Accounts()
-    accounts.add("id", "first")
-    second = accounts.add_secret("id")
-    with pytest.raises(ValueError, match="at most 2 secrets"):
-        accounts.add_secret("id")
-    accounts.delete_secret("first")
-    third = accounts.add_secret("id")
-    assert accounts.get("id").secrets == [second, third]
+def test_token_looks_like_a_jwt_of_about_1_kb_and_is_opaque():
+    token = new_token()
+    header, payload, _ = token.split(".")
+    assert re.fullmatch(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", token)
+    assert 900 < len(token) < 1200
+    assert base64.urlsafe_b64decode(header + "==").startswith(b'{"alg"')
+    assert not payload.startswith("eyJ")
 
 
-def test_what_does_not_exist_cannot_be_changed():
-    accounts = Accounts()
-    accounts.add("id", "secret")
-    with pytest.raises(ValueError, match="no such service account"):
-        accounts.add_secret("another")
-    with pytest.raises(ValueError, match="no such secret"):
-        accounts.delete_secret("another")
+def test_no_two_tokens_are_the_same():
+    assert len({new_token() for _ in range(100)}) == 100
 
 
-def test_secrets_are_not_in_the_repr():
+def test_repr_of_an_account_does_not_show_its_secrets():
     assert "hidden" not in repr(Account("id", None, ["hidden"]))
+
+
+def test_repr_of_a_token_shows_neither_token_nor_secret():
+    token = Token("value", "id", "hidden", 10.0)
+    assert repr(token) == "Token(client_id='id', expires_at=10.0)"

@@ -1,18 +1,18 @@
-"""Over HTTP: methods and paths, addresses that cannot be forged, counters, and faults as a client meets them."""
+"""Over HTTP: methods and paths, the client's address, requests at once, and the sandbox's own pages."""
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from dataclasses import asdict
 
 import pytest
 import requests
 
-from airflow_provider_atlas.sandbox.call import Call
+from airflow_provider_atlas.sandbox.requests import AtlasRequest
 
 
-def test_a_token_is_generated_used_and_revoked(sandbox, generate, read):
+def test_token_can_be_generated_used_and_revoked(sandbox, generate, read):
     token = generate().json()["access_token"]
     first = read(token)
     account = (sandbox.client_id, sandbox.client_secret)
@@ -31,21 +31,21 @@ def test_pretty_and_envelope_are_read_from_the_query(generate):
 
 @pytest.mark.parametrize("path", ["/api/oauth/token", "/api/oauth/revoke"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_the_token_endpoints_know_only_post(sandbox, path, method):
+def test_token_endpoint_refuses_other_methods_than_post(sandbox, path, method):
     response = requests.request(method, sandbox.url + path, timeout=10)
     assert (response.status_code, response.headers["Allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("path", ["/api/oauth/token/", "/api/oauth", "/api", "/api/oauth/introspect"])
-def test_a_path_that_is_almost_right_is_not_found(sandbox, path):
+def test_path_that_atlas_does_not_have_gets_a_404(sandbox, path):
     assert requests.post(sandbox.url + path, allow_redirects=False, timeout=10).status_code == 404
 
 
-def test_the_administration_api_is_read_only(sandbox):
+def test_post_to_the_administration_api_is_refused(sandbox):
     assert requests.post(f"{sandbox.url}/api/atlas/v2/groups", timeout=10).status_code == 405
 
 
-def test_next_links_lead_through_all_pages_at_the_address_the_client_uses(sandbox, generate, read):
+def test_next_links_have_the_client_s_url_and_lead_through_all_pages(sandbox, generate, read):
     sandbox.page_total, names = 5, []
     token = generate().json()["access_token"]
     page = read(token, itemsPerPage=2)
@@ -59,13 +59,13 @@ def test_next_links_lead_through_all_pages_at_the_address_the_client_uses(sandbo
     assert names == [f"project-{index}" for index in range(5)]
 
 
-def test_a_client_cannot_say_where_it_comes_from(sandbox, generate):
+def test_forwarded_header_does_not_change_the_client_s_address(sandbox, generate):
     sandbox.rate_limit = 1
     headers = [{"X-Forwarded-For": f"10.0.0.{number}"} for number in range(3)]
     assert [generate(headers=each).status_code for each in headers] == [200, 429, 429]
 
 
-def test_the_date_header_is_the_clock_that_retry_after_is_measured_on(sandbox, generate):
+def test_date_header_and_retry_after_date_use_the_same_clock(sandbox, generate):
     sandbox.rate_limit, sandbox.retry_after = 0, "date"
     headers = generate().headers
     assert (headers["Date"], headers["Retry-After"]) == (
@@ -74,94 +74,47 @@ def test_the_date_header_is_the_clock_that_retry_after_is_measured_on(sandbox, g
     )
 
 
-def test_a_faulty_answer_is_sent_as_it_was_ordered_and_then_all_is_well(sandbox, generate):
-    sandbox.fail_next("token", 2, status=502, body=b"<html>\xff", headers={"Content-Type": "text/html", "X-Proxy": "1"})
-    answers = [generate() for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [502, 502, 200]
-    assert (answers[0].content, answers[0].headers["X-Proxy"]) == (b"<html>\xff", "1")
-    assert (sandbox.counters.faults, sandbox.counters.issued, sandbox.counters.token_requests) == (2, 1, 3)
-
-
-def test_a_fault_without_a_status_is_atlas_s_own(sandbox, generate):
-    sandbox.fail_next("token")
-    answer = generate()
-    assert (answer.status_code, answer.json()) == (
-        500,
-        {"error_description": "Unexpected error.", "error": "server_error"},
-    )
-
-
-def test_a_body_may_be_text_and_a_redirect_leads_where_it_says(sandbox, generate):
-    sandbox.fail_next("token", status=302, body="gone", headers={"Location": "http://127.0.0.1:1/"})
-    answer = generate(allow_redirects=False)
-    assert (answer.status_code, answer.text, answer.headers["Location"]) == (302, "gone", "http://127.0.0.1:1/")
-
-
-def test_a_length_that_promises_more_than_the_body_breaks_the_answer_off(sandbox, generate):
-    sandbox.fail_next("token", status=200, body=b'{"acc', headers={"Content-Length": "100"})
-    with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        generate()
-
-
-def test_faults_meet_only_their_own_endpoint(sandbox, generate, read):
-    sandbox.fail_next("api", status=503)
-    token = generate().json()["access_token"]
-    assert [read(token).status_code for _ in range(2)] == [503, 200]
-
-
-def test_faults_meet_requests_whatever_their_method(sandbox):
-    sandbox.fail_next("api", status=503)
-    asked = [requests.patch(f"{sandbox.url}/api/atlas/v2/groups", timeout=10) for _ in range(2)]
-    assert [(answer.status_code, answer.headers.get("Allow")) for answer in asked] == [(503, None), (405, "GET")]
-
-
-def test_a_dropped_connection_gets_no_answer_and_no_token(sandbox, generate):
-    sandbox.fail_next("token", kind="drop")
-    with pytest.raises(requests.exceptions.ConnectionError):
-        generate()
-    assert (sandbox.issued, generate().status_code) == ((), 200)
-
-
-def test_a_client_that_hangs_up_in_a_silence_has_changed_nothing(sandbox, generate):
-    sandbox.fail_next("token", kind="silence")
-    with pytest.raises(requests.exceptions.ReadTimeout):
-        generate(timeout=0.2)
-    assert (sandbox.issued, generate().status_code) == ((), 200)
-
-
-def test_a_silence_of_some_seconds_ends_in_the_real_answer(sandbox, generate):
-    sandbox.fail_next("token", kind="silence", seconds=0.05)
-    assert (generate().status_code, sandbox.counters.faults) == (200, 1)
-
-
-def test_a_silence_ends_without_an_answer_when_the_sandbox_stops(sandbox, generate):
-    sandbox.fail_next("token", kind="silence")
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(generate)
-        while sandbox.counters.faults == 0:
-            with suppress(TimeoutError):
-                waiting.exception(timeout=0.01)
-        sandbox.stop()
-        assert isinstance(waiting.exception(timeout=10), requests.exceptions.ConnectionError)
-
-
-def test_a_secret_that_is_deleted_in_the_middle_of_a_request_leaves_no_live_token(sandbox, generate, monkeypatch):
+def test_secret_deleted_during_a_request_leaves_no_active_token(sandbox, generate, monkeypatch):
     deletion = threading.Thread(target=sandbox.delete_secret, args=[sandbox.client_secret])
-    read_form = Call.form
+    read_form = AtlasRequest.form
 
-    def delete_before_reading(call):
+    def delete_before_reading(request):
         deletion.start()
         deletion.join(0.1)
-        return read_form(call)
+        return read_form(request)
 
-    monkeypatch.setattr(Call, "form", delete_before_reading)
+    monkeypatch.setattr(AtlasRequest, "form", delete_before_reading)
     token = generate().json()["access_token"]
     deletion.join(10)
     assert not sandbox.is_active(token)
 
 
-def test_many_clients_at_once_are_counted_one_by_one(sandbox, generate):
+def test_each_of_many_requests_at_once_is_counted(sandbox, generate):
     with ThreadPoolExecutor(16) as pool:
         statuses = list(pool.map(lambda _: generate().status_code, range(64)))
     assert (statuses.count(200), statuses.count(429)) == (10, 54)
     assert (sandbox.counters.token_requests, sandbox.counters.rate_limited, len(sandbox.issued)) == (64, 54, 10)
+
+
+def test_counters_page_and_python_give_the_same_counters(sandbox, generate):
+    generate()
+    counters = requests.get(f"{sandbox.url}/_sandbox/counters", timeout=10).json()
+    assert counters == asdict(sandbox.counters)
+    assert (counters["issued"], counters["active"]) == (1, 1)
+
+
+def test_reset_sets_the_counters_to_zero_and_keeps_the_tokens(sandbox, generate):
+    generate()
+    assert requests.post(f"{sandbox.url}/_sandbox/reset", timeout=10).status_code == 204
+    assert (sandbox.counters.token_requests, sandbox.counters.active, len(sandbox.issued)) == (0, 1, 1)
+
+
+def test_page_shows_every_counter_and_no_secret(sandbox, generate):
+    token = generate().json()["access_token"]
+    page = requests.get(sandbox.url, timeout=10)
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert page.text.count("<tr>") == len(asdict(sandbox.counters))
+    assert "<tr><th>token requests<td>1\n" in page.text
+    for part in ('http-equiv="refresh"', "color-scheme: light dark", "10 requests every 60 s", "100 active tokens"):
+        assert part in page.text
+    assert not any(secret in page.text for secret in (token, sandbox.client_secret))

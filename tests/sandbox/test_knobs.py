@@ -1,4 +1,4 @@
-"""A knob out of its range is named."""
+"""A knob out of its range is refused by name."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from airflow_provider_atlas.sandbox.knobs import Knobs
         ("rate_limit_shape", "round"),
     ],
 )
-def test_a_knob_out_of_its_range_is_named(name, value):
+def test_error_for_a_knob_out_of_its_range_names_the_knob(name, value):
     with pytest.raises(ValueError, match=name):
         Knobs(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["rate_limit", "token_cap", "page_total"])
-def test_nothing_at_all_is_in_range_where_it_makes_sense(name):
+def test_counts_may_be_zero(name):
     assert getattr(Knobs(**{name: 0}), name) == 0

@@ -1,4 +1,4 @@
-"""One line a request, and nothing in it that opens a door."""
+"""The request log has one line a request, and no secret in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sandbox(clock, log):
         yield sandbox
 
 
-def test_a_line_has_method_path_status_and_the_end_of_the_client_id(sandbox, generate, read, log):
+def test_line_has_method_path_status_and_the_end_of_the_client_id(sandbox, generate, read, log):
     token = generate().json()["access_token"]
     read(token)
     generate(data={})
@@ -39,7 +39,7 @@ def test_a_line_has_method_path_status_and_the_end_of_the_client_id(sandbox, gen
     ]
 
 
-def test_a_request_that_got_no_answer_is_logged_too(sandbox, generate, log):
+def test_request_without_a_response_is_logged(sandbox, generate, log):
     sandbox.fail_next("token", kind="drop")
     with contextlib.suppress(requests.exceptions.ConnectionError):
         generate()
@@ -47,7 +47,7 @@ def test_a_request_that_got_no_answer_is_logged_too(sandbox, generate, log):
     assert log.read_text() == f"POST /api/oauth/token none {sandbox.client_id[-6:]}\n"
 
 
-def test_no_secret_and_no_token_is_in_the_log_wherever_a_client_puts_it(sandbox, generate, read, log):
+def test_log_has_no_secret_and_no_token_wherever_a_client_puts_them(sandbox, generate, read, log):
     token = generate().json()["access_token"]
     secret = sandbox.client_secret
     generate(params={"client_secret": secret}, auth=(secret, token))
@@ -61,7 +61,7 @@ def test_no_secret_and_no_token_is_in_the_log_wherever_a_client_puts_it(sandbox,
     assert not any(token[at : at + 8] in text for at in range(len(token) - 8))
 
 
-def test_the_log_of_a_restarted_sandbox_goes_on(sandbox, generate, log):
+def test_restarted_sandbox_appends_to_its_log(sandbox, generate, log):
     generate()
     sandbox.stop()
     sandbox.start()

@@ -1,4 +1,4 @@
-"""The command: every knob an option, one ready line, and an end without a trace."""
+"""The command line: every knob is an option, one line says that it is ready, and a signal stops it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def no_credentials_in_the_environment(monkeypatch):
 
 @pytest.fixture
 def stops_at_once(monkeypatch):
-    """Every signal arrives as soon as it is listened to."""
+    """Send each signal as soon as its handler is set."""
     monkeypatch.setattr(signal, "signal", lambda number, handler: handler(number, None))
 
 
-def test_without_options_every_knob_has_its_default():
+def test_without_options_each_knob_has_its_default():
     options = vars(parser().parse_args([]))
     assert options == {knob.name: knob.default for knob in fields(Knobs)} | {
         "host": "127.0.0.1",
@@ -37,7 +37,7 @@ def test_without_options_every_knob_has_its_default():
     }
 
 
-def test_every_option_is_explained():
+def test_each_option_has_a_help_text():
     assert [action.dest for action in parser()._actions if len(action.help or "") < 20] == []
 
 
@@ -54,7 +54,7 @@ def test_every_option_is_explained():
         ("--port=80", {"port": 80}),
     ],
 )
-def test_options_arrive_with_their_types(option, expected):
+def test_option_is_parsed_to_its_type(option, expected):
     options = vars(parser().parse_args([option]))
     assert {name: options[name] for name in expected} == expected
 
@@ -70,7 +70,7 @@ def test_options_arrive_with_their_types(option, expected):
         ([], {SECRET_VARIABLE: "mdb_sa_sk_1"}, "or neither"),
     ],
 )
-def test_what_cannot_be_is_a_usage_error_that_shows_no_secret(monkeypatch, capsys, arguments, environment, says):
+def test_value_that_is_not_valid_is_a_usage_error_without_the_secret(monkeypatch, capsys, arguments, environment, says):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as stopped:
@@ -79,14 +79,14 @@ def test_what_cannot_be_is_a_usage_error_that_shows_no_secret(monkeypatch, capsy
     assert (stopped.value.code, says in error, "mdb_sa_sk_1" in error) == (2, True, False)
 
 
-def test_a_newcomer_is_told_url_client_id_and_secret_once(capsys, stops_at_once):
+def test_output_is_url_client_id_and_generated_secret(capsys, stops_at_once):
     main([])
     ready, secret = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"Atlas sandbox ready at http://127\.0\.0\.1:\d+ with client id mdb_sa_id_[0-9a-f]{24}", ready)
     assert re.fullmatch(r"Client secret \(throw-away, .*\): mdb_sa_sk_[\w-]+", secret)
 
 
-def test_a_secret_from_the_environment_is_not_repeated(monkeypatch, capsys, stops_at_once):
+def test_secret_from_the_environment_is_not_printed(monkeypatch, capsys, stops_at_once):
     monkeypatch.setenv(ID_VARIABLE, "mdb_sa_id_given")
     monkeypatch.setenv(SECRET_VARIABLE, "mdb_sa_sk_given")
     main([])
@@ -95,7 +95,7 @@ def test_a_secret_from_the_environment_is_not_repeated(monkeypatch, capsys, stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_in_the_foreground_it_serves_until_a_signal_and_ends_well(number):
+def test_command_serves_until_a_signal_and_exits_with_0(number):
     command = [sys.executable, "-m", "airflow_provider_atlas.sandbox", "--rate-limit=1"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -103,8 +103,8 @@ def test_in_the_foreground_it_serves_until_a_signal_and_ends_well(number):
             ready, secret = process.stdout.readline().split(), process.stdout.readline().split()[-1]
             url, client_id = ready[4], ready[-1]
             given = {"auth": (client_id, secret), "data": {"grant_type": "client_credentials"}}
-            asked = [requests.post(f"{url}/api/oauth/token", timeout=10, **given) for _ in range(2)]
-            statuses = [answer.status_code for answer in asked]
+            responses = [requests.post(f"{url}/api/oauth/token", timeout=10, **given) for _ in range(2)]
+            statuses = [response.status_code for response in responses]
             process.send_signal(number)
             assert (statuses, process.wait(10)) == ([200, 429], 0)
         finally:

@@ -1,38 +1,40 @@
-"""The organization's projects and clusters: every one can be read, and no others exist."""
+"""The organization's projects and clusters can be read, and nothing else exists."""
 
 from __future__ import annotations
 
 import pytest
 
+from airflow_provider_atlas.sandbox.requests import AtlasRequest
 from airflow_provider_atlas.sandbox.resources import read
+from airflow_provider_atlas.sandbox.state import AtlasState
 
 BASE = "http://127.0.0.1:1"
 
 
-def ask(path, total=3):
-    return read(f"/api/atlas/v2{path}", {}, BASE, total)
+def get(path, total=3):
+    return read(AtlasState(page_total=total), AtlasRequest(f"/api/atlas/v2{path}", base_url=BASE))
 
 
 def test_there_is_one_organization():
-    content = ask("/orgs").content
+    content = get("/orgs").content
     assert (content["totalCount"], content["results"][0]["name"]) == (1, "Sandbox")
 
 
-def test_every_project_in_the_list_can_be_read_by_its_id():
-    projects = ask("/groups").content["results"]
-    assert [ask(f"/groups/{project['id']}").content for project in projects] == projects
+def test_each_project_in_the_list_can_be_read_by_its_id():
+    projects = get("/groups").content["results"]
+    assert [get(f"/groups/{project['id']}").content for project in projects] == projects
     assert len({project["id"] for project in projects}) == 3
 
 
-def test_every_project_has_clusters_of_its_own():
-    groups = [project["id"] for project in ask("/groups").content["results"]]
-    clusters = [cluster for group in groups for cluster in ask(f"/groups/{group}/clusters").content["results"]]
+def test_each_project_has_its_own_clusters():
+    groups = [project["id"] for project in get("/groups").content["results"]]
+    clusters = [cluster for group in groups for cluster in get(f"/groups/{group}/clusters").content["results"]]
     assert [cluster["groupId"] for cluster in clusters] == [group for group in groups for _ in range(3)]
     assert len({cluster["id"] for cluster in clusters}) == 9
 
 
-def test_links_lead_back_to_the_sandbox():
-    project = ask("/groups").content["results"][0]
+def test_links_have_the_sandbox_s_url():
+    project = get("/groups").content["results"][0]
     assert project["links"] == [{"rel": "self", "href": f"{BASE}/api/atlas/v2/groups/{project['id']}"}]
 
 
@@ -52,11 +54,11 @@ def test_links_lead_back_to_the_sandbox():
         "/orgs/6b0000000000000000000000/clusters",
     ],
 )
-def test_nothing_else_exists(path):
-    answer = ask(path)
-    assert (answer.status, answer.content["errorCode"]) == (404, "RESOURCE_NOT_FOUND")
-    assert answer.content["parameters"] == [f"/api/atlas/v2{path}"]
+def test_any_other_path_gets_a_404(path):
+    response = get(path)
+    assert (response.status, response.content["errorCode"]) == (404, "RESOURCE_NOT_FOUND")
+    assert response.content["parameters"] == [f"/api/atlas/v2{path}"]
 
 
 def test_an_empty_organization_has_no_projects():
-    assert ask("/groups", total=0).content["results"] == []
+    assert get("/groups", total=0).content["results"] == []

@@ -1,4 +1,4 @@
-"""A request as the sandbox's rules see it, read as strictly as Atlas reads it."""
+"""A request, parsed as strictly as Atlas parses it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
-class Call:
+class AtlasRequest:
     """
     One request.
 
@@ -23,7 +23,7 @@ class Call:
     :param headers: header values by lower-case name
     :param query: query parameters
     :param body: bytes of the body
-    :param base_url: scheme and authority under which the client reached the sandbox
+    :param base_url: scheme and authority that the client used to reach the sandbox
     """
 
     path: str
@@ -34,12 +34,12 @@ class Call:
     base_url: str = ""
 
     def credentials(self, scheme: str) -> str | None:
-        """Return what follows ``scheme`` in the Authorization header; schemes know no case (RFC 9110, 11.1)."""
+        """Return what follows ``scheme`` in the Authorization header. Its case does not matter (RFC 9110, 11.1)."""
         given, _, value = self.headers.get("authorization", "").partition(" ")
         return value.strip() if given.lower() == scheme.lower() else None
 
     def form(self) -> dict[str, str] | None:
-        """Return the form, or None where it is none or names a parameter twice (RFC 6749, 3.2)."""
+        """Return the form; None if the body is not a form or has a parameter twice (RFC 6749, 3.2)."""
         if self.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
             return None
         if not self.body:
@@ -56,7 +56,7 @@ class Call:
 
 
 def decode_basic(value: str) -> tuple[str, str] | None:
-    """Return client id and secret, undecoded any further: Atlas reads them raw."""
+    """Return client id and secret as they are: Atlas does not percent-decode them."""
     try:
         client_id, colon, secret = base64.b64decode(value, validate=True).decode().partition(":")
     except ValueError:

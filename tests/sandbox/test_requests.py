@@ -1,4 +1,4 @@
-"""Requests are read strictly: what Atlas would not understand, the sandbox does not."""
+"""Requests are parsed as strictly as Atlas parses them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from airflow_provider_atlas.sandbox.call import FORM, Call, decode_basic
+from airflow_provider_atlas.sandbox.requests import FORM, AtlasRequest, decode_basic
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from airflow_provider_atlas.sandbox.call import FORM, Call, decode_basic
         ("", None),
     ],
 )
-def test_the_scheme_is_matched_whatever_its_case(header, expected):
-    assert Call("/", headers={"authorization": header}).credentials("Bearer") == expected
+def test_case_of_the_scheme_does_not_matter(header, expected):
+    assert AtlasRequest("/", headers={"authorization": header}).credentials("Bearer") == expected
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_the_scheme_is_matched_whatever_its_case(header, expected):
         (b"\xff\xfe:x", None),
     ],
 )
-def test_basic_credentials_are_taken_raw(text, expected):
+def test_basic_credentials_are_not_percent_decoded(text, expected):
     assert decode_basic(base64.b64encode(text).decode()) == expected
 
 
 @pytest.mark.parametrize("value", ["", "???", "YTpi YTpi", "YTp"])
-def test_what_is_no_base64_is_no_credentials(value):
+def test_basic_credentials_that_are_not_base64_are_none(value):
     assert decode_basic(value) is None
 
 
@@ -60,18 +60,18 @@ def test_what_is_no_base64_is_no_credentials(value):
         ("", b"a=1", None),
     ],
 )
-def test_a_form_is_a_form_by_type_and_by_text(content_type, body, expected):
-    assert Call("/", headers={"content-type": content_type}, body=body).form() == expected
+def test_form_needs_the_right_content_type_and_a_valid_body(content_type, body, expected):
+    assert AtlasRequest("/", headers={"content-type": content_type}, body=body).form() == expected
 
 
 @pytest.mark.parametrize(("value", "expected"), [("true", True), ("True", True), ("false", False), ("1", False)])
-def test_flags_are_booleans_by_name(value, expected):
-    assert Call("/", query={"pretty": value}).flag("pretty") is expected
+def test_flag_is_set_by_true_only(value, expected):
+    assert AtlasRequest("/", query={"pretty": value}).flag("pretty") is expected
 
 
-def test_a_flag_that_is_not_there_is_false():
-    assert Call("/").flag("envelope") is False
+def test_missing_flag_is_false():
+    assert AtlasRequest("/").flag("envelope") is False
 
 
-def test_neither_headers_nor_body_are_in_the_repr():
-    assert "hidden" not in repr(Call("/", headers={"authorization": "hidden"}, body=b"hidden"))
+def test_repr_shows_neither_headers_nor_body():
+    assert "hidden" not in repr(AtlasRequest("/", headers={"authorization": "hidden"}, body=b"hidden"))
