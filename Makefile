@@ -55,7 +55,7 @@ test-form: install /usr/bin/chromium  ## Test the connection form of a real Airf
 	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python --group form
 	$(BIN)/pytest -m form
 
-screenshots:  ## The same; replaces the pictures in the docs
+screenshots:  ## Run test-form and replace the pictures in the docs
 	$(MAKE) test-form ATLAS_SCREENSHOTS=docs/images
 
 demo: install  ## Run two example DAGs on a sandbox and a private Airflow; KEEP=1 keeps it running until Ctrl-C
@@ -65,7 +65,7 @@ test-distributed:  ## Test on Celery, two workers and two triggerers; needs redi
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/pytest -m distributed -s tests/distributed
 
-test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minutes, on Celery, from seed SEED
+test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minutes while Atlas fails; Celery, seed SEED
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
 
