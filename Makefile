@@ -1,4 +1,4 @@
-# Everything runs in .venv, which the first target makes. Needed beforehand: Python 3.11 or later with pip, and make.
+# Everything runs in .venv; `make install` creates it. Required: Python 3.11 or later with pip, and make.
 PYTHON ?= python3
 AIRFLOW ?= 3.3.2
 VENV ?= .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile
 SEED ?= 1
 ROUNDS ?= 10
-# A development environment's own settings must not reach into ours, in either direction.
+# The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
 .PHONY: help install lint types unit test test-fleets test-form screenshots test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
-# --target works without venv, and where the system's Python is "externally managed".
+# --target works without venv, and with an "externally managed" system Python.
 $(UV):
 	@echo "Installing uv and nox into .tools"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv nox
@@ -28,22 +28,22 @@ $(VENV)/installed-$(AIRFLOW): pyproject.toml $(UV)
 	    --group test --group lint --group bench --group docs $(MORE)
 	@touch $@
 
-install: $(VENV)/installed-$(AIRFLOW)  ## Make the development environment
+install: $(VENV)/installed-$(AIRFLOW)  ## Create the development environment
 
-lint: install  ## Style
+lint: install  ## Check the style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: install  ## Strict types
+types: install  ## Check the types, strictly
 	$(BIN)/mypy
 
-unit: install  ## Unit tests with branch coverage
+unit: install  ## Run the unit tests with branch coverage
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term
 
-test: lint types unit  ## Everything that a change must pass, a real Airflow included
+test: lint types unit  ## Run all checks that a change must pass, also on a real Airflow
 	$(BIN)/pytest -m integration $(PARALLEL)
 
-test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minutes
+test-fleets: install  ## Run 120 mapped tasks in each scope on a real Airflow; eight minutes
 	$(BIN)/pytest -m fleet $(PARALLEL) -rP
 
 /usr/bin/chromium:
@@ -51,53 +51,53 @@ test-fleets: install  ## 120 mapped tasks in each scope on a real Airflow; minut
 	@sudo=$$([ "$$(id -u)" = 0 ] || echo sudo -E); export DEBIAN_FRONTEND=noninteractive; $$sudo apt-get -qq update && \
 	    $$sudo apt-get -qq install --yes --no-install-recommends chromium >/dev/null
 
-test-form: install /usr/bin/chromium  ## The connection form of a real Airflow, in Debian's Chromium
+test-form: install /usr/bin/chromium  ## Test the connection form of a real Airflow in Debian's Chromium; two minutes
 	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python --group form
 	$(BIN)/pytest -m form
 
-screenshots:  ## The docs' pictures, taken anew
+screenshots:  ## Run test-form and replace the pictures in the docs
 	$(MAKE) test-form ATLAS_SCREENSHOTS=docs/images
 
-demo: install  ## Sandbox, private Airflow, two of the example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
+demo: install  ## Run two example DAGs on a sandbox and a private Airflow; KEEP=1 keeps it running until Ctrl-C
 	@$(BIN)/python -m demo
 
-test-distributed:  ## The same on Celery with two workers and two triggerers; needs redis-server and postgresql
+test-distributed:  ## Test on Celery, two workers and two triggerers; needs redis-server and postgresql
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/pytest -m distributed -s tests/distributed
 
-test-faults:  ## Kills and faults on Celery, from seed SEED, twice every process in each of ROUNDS rounds of four minutes
+test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minutes while Atlas fails; Celery, seed SEED
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
 
-test-versions: $(UV)  ## Unit tests on each older Airflow that is supported, a real 2.11 included
+test-versions: $(UV)  ## Run the unit tests on each older supported Airflow, and tests on a real 2.11
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox
 
-bench: install  ## Speed and cost, side by side with named peers, into docs/measured; an hour and a half
+bench: install  ## Measure speed and cost compared with peers, into docs/measured; an hour and a half
 	@mkdir -p docs/measured
 	@missed=; for name in warm_token session parsing loop triggers claim_races waiting fleets; do \
 	    echo "== $$name"; AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING $(BIN)/python -m benchmarks.$$name >docs/measured/$$name.txt || \
 	        missed="$$missed $$name"; \
-	    cat docs/measured/$$name.txt; done; [ -z "$$missed" ] || { echo "Not within its bounds:$$missed"; exit 1; }
+	    cat docs/measured/$$name.txt; done; [ -z "$$missed" ] || { echo "Outside their bounds:$$missed"; exit 1; }
 
-docs: install  ## Documentation as HTML in docs/_build
+docs: install  ## Build the documentation as HTML in docs/_build; warnings are errors
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
 
-fuzz: install  ## Ten thousand examples of everything that is parsed, then atheris; a quarter of an hour
+fuzz: install  ## Run 10,000 examples for every parser, then atheris; a quarter of an hour
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group fuzz
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/fuzz -q -n 2
 	for parser in sealed answer; do $(BIN)/python -m tests.fuzz.atheris_parsers $$parser -max_total_time=60 || exit 1; done
 
-test-lowest: $(UV)  ## Unit tests with the oldest dependencies that pyproject.toml allows, in an environment of its own
+test-lowest: $(UV)  ## Run the unit tests with the oldest dependencies that pyproject.toml allows
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
 	    "apache-airflow==2.11.0" "apache-airflow-providers-common-compat==1.22.0" -e ".[sandbox]" --group test
 	.venv-lowest/bin/pytest -m "not slow" -q
 
-build: install  ## Wheel and source distribution
+build: install  ## Build wheel and source distribution
 	@rm -rf dist
 	$(UV) build --no-sources --quiet --python $(BIN)/python --out-dir dist
 	$(BIN)/python -m twine check --strict dist/*
 	@ls dist
 
-clean:  ## Remove what make made
+clean:  ## Remove everything that make created
 	rm -rf docs/_build .venv .venv-distributed .venv-lowest .nox .hypothesis .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage

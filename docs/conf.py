@@ -1,11 +1,11 @@
-"""Sphinx for `make docs`: MyST pages, and a reference made of the docstrings. Builds without a network."""
+"""Sphinx for `make docs`: MyST pages, and a reference from the docstrings. Builds without a network."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-# Airflow writes its settings where it is imported first, and a build must not touch the reader's own.
+# Airflow writes its settings on its first import; a build must not write to the reader's AIRFLOW_HOME.
 os.environ["AIRFLOW_HOME"] = str(Path(__file__).parent / "_build" / ".airflow")
 
 from airflow_provider_atlas import __version__
@@ -26,7 +26,7 @@ autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 
-# Names of other projects: to check them needs their inventories, and those a network. Ours are all checked.
+# A check of other projects' names needs their inventories, and so a network. All of our names are checked.
 nitpick_ignore_regex = [
     ("py:.*", r"(airflow|requests|pytest|datetime|collections|pathlib)\..*"),
     ("py:class", "Context|Connection|RetryDecision|Path"),

@@ -1,4 +1,4 @@
-"""Lists projects and their clusters through mapped tasks that share one token, and writes a small report."""
+"""Lists projects and their clusters in mapped tasks that share one token, and prints a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One token for a DAG run: generated first, used by any number of mapped tasks, revoked whatever happens to them."""
+"""One token for a DAG run: the setup generates it, mapped tasks use it, and the teardown always revokes it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Keeps the deployment's token warm: tasks with ``cache_scope=deployment`` find it and make no token request at all.
+"""Renews the deployment's token on a schedule, so that tasks with ``cache_scope=deployment`` make no token request.
 
-The new token is out before the old one goes. A task that still holds the old one meets a refusal, finds the new one in
-the store, and goes on. A run that dies between its two tasks is finished by the next one, since the store remembers
-what is unrevoked; the first run finds nothing to revoke and is skipped there.
+The run publishes the new token before it revokes the old one. A task with the old token gets a 401, reads the new token
+from the store, and continues. If a run is killed between its two tasks, the next run finishes it: the store contains
+the unrevoked tokens. In the first run there is nothing to revoke, and ``revoke_replaced`` is skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow_provider_atlas.operators.token import GenerateTokenOperator, Revoke
 
 
 @dag(
-    schedule=timedelta(minutes=45),  # a token lives for an hour, and counts as fresh for 55 minutes
+    schedule=timedelta(minutes=45),  # a token expires after an hour and counts as fresh for 55 minutes
     start_date=datetime(2025, 1, 1),
     catchup=False,
     max_active_runs=1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import re
 import sys
 import tarfile
 import zipfile
@@ -27,6 +29,16 @@ def test_the_source_distribution_holds_what_its_tests_need(distributions, part):
     (sdist,) = distributions.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         assert part in {name.split("/")[1] for name in archive.getnames()}
+
+
+def test_the_description_for_a_package_index_has_no_relative_link_or_picture(wheel):
+    """The index shows the README alone, so a relative address would lead nowhere."""
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    description = email.message_from_bytes(archive.read(name)).get_payload()
+    assert description.startswith("# airflow-provider-atlas")
+    assert re.findall(r"\]\((?!https?:)[^)]*\)", description) == []
+    assert "docs/tutorial.md: from installation" in description
 
 
 def test_both_satisfy_twine(distributions):

@@ -1,4 +1,4 @@
-"""Lists the organization's projects: one token for the run, whatever becomes of it."""
+"""Lists the organization's projects with one token for the run, which is revoked even if the run fails."""
 
 from __future__ import annotations
 
