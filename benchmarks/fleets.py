@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import leaks
-from demo.airflow import PrivateAirflow
+from harness import leaks
+from harness.airflow import PrivateAirflow
 
 SIZES = (20, 60, 120)
 #: DAG, and what it is called in table and plot.

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from harness.airflow import PrivateAirflow
 
 SIZE, SLOTS, WINDOW = 500, 4, 400.0
 

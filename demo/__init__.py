@@ -1,1 +1,1 @@
-"""The show and its stage: a private Airflow, a search for leaked secrets, and `python -m demo`."""
+"""A local Atlas, a private Airflow and the example DAGs, shown by `python -m demo`."""

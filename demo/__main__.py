@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import leaks
-from demo.airflow import AirflowFailed, DagRunResult, PrivateAirflow
 from demo.show import Show
+from harness import leaks
+from harness.airflow import AirflowFailed, DagRunResult, PrivateAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from pytest_mock import MockerFixture
 from airflow_provider_atlas.cache import claim, deployment, task
 from airflow_provider_atlas.hooks import service_account
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from demo.leaks import forms
+from harness.leaks import forms
 from tests.cache.fakes import MemoryStore
 
 pytest_plugins = ["airflow_provider_atlas.testing"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import airflow
 import pytest
 
-from demo import processes
+from harness import processes
 
 pytestmark = pytest.mark.integration
 

@@ -12,9 +12,9 @@ import pytest
 
 from airflow_provider_atlas.sandbox import Counters
 from demo import __main__ as main
-from demo.airflow import AirflowFailed, DagRunResult
-from demo.leaks import Findings, Leak
 from demo.show import Show
+from harness.airflow import AirflowFailed, DagRunResult
+from harness.leaks import Findings, Leak
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from harness.airflow import PrivateAirflow
 from tests.distributed.services import Services
 from tests.fleets.conftest import ROOT
 

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Self
 
-from demo.airflow import AirflowFailed, free_port
-from demo.components import Components
+from harness.airflow import AirflowFailed, free_port
+from harness.commands import Components
 
 USER = "postgres"
 """PostgreSQL refuses to run as root; Debian's package makes this user for it."""

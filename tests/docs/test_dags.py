@@ -7,7 +7,7 @@ import re
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from harness.airflow import PrivateAirflow
 from tests.docs.pages import PAGES, blocks, is_dag
 
 pytestmark = pytest.mark.integration

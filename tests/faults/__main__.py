@@ -31,7 +31,7 @@ from airflow_provider_atlas.cache.sealing import unseal
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.token import fingerprint
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import AirflowFailed, PrivateAirflow
+from harness.airflow import AirflowFailed, PrivateAirflow
 from tests.distributed.services import Services
 from tests.faults.outcomes import is_breach, outcome
 from tests.fleets.conftest import ROOT

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from airflow_provider_atlas import exceptions
-from demo.runs import error_in
+from harness.runs import error_in
 
 #: What the log says when a process died beneath its task, by SIGKILL or by the end of what it talked to.
 KILLED = re.compile(r"heartbeat|state mismatch|stuck in queued|executor reports|(?<![\w-])-9\b|SIGKILL", re.IGNORECASE)

@@ -28,8 +28,8 @@ from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.client import TokenClient
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import processes
-from demo.settings import environment
+from harness import processes
+from harness.settings import environment
 from tests.fleets.conftest import ROOT
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import leaks
-from demo.airflow import PrivateAirflow
+from harness import leaks
+from harness.airflow import PrivateAirflow
 from tests.fleets.test_scopes import states
 
 SIZE = 30

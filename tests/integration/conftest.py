@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import leaks
-from demo.airflow import PrivateAirflow
+from harness import leaks
+from harness.airflow import PrivateAirflow
 
 ROOT = Path(__file__).parent.parent.parent
 

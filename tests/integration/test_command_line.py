@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from cryptography.fernet import Fernet
 
-from demo.settings import environment
+from harness.settings import environment
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "connection.md"
 ASK_THE_HOOK = """

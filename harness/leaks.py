@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from demo.airflow import PrivateAirflow
+    from harness.airflow import PrivateAirflow
 
 SHORTEST = 8
 """Shorter values would be found by chance."""

@@ -14,8 +14,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 from cryptography.fernet import Fernet
 
-from demo.airflow import PrivateAirflow
-from demo.leaks import Leak, Pattern, forms, needles, search, watch
+from harness.airflow import PrivateAirflow
+from harness.leaks import Leak, Pattern, forms, needles, search, watch
 
 SECRET = "mdb sa/sk+Only\"for'tests~é>>>???0123456789"
 

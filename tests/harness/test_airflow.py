@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tenacity import wait_none
 
-from demo.airflow import AirflowFailed, PrivateAirflow
+from harness.airflow import AirflowFailed, PrivateAirflow
 
 TABLES = """
 CREATE TABLE serialized_dag (dag_id TEXT);
@@ -182,14 +182,14 @@ def test_a_component_is_ready_when_its_own_job_runs_and_not_its_predecessor_s(ai
 
 def test_workers_are_the_scheduler_s_children_by_their_title(airflow, monkeypatch):
     titles = {1: b"airflow scheduler -- LocalExecutor", 2: b"airflow worker -- LocalExecutor: <idle>", 3: b"python"}
-    monkeypatch.setattr("demo.airflow._title", titles.get)
+    monkeypatch.setattr("harness.airflow._title", titles.get)
     monkeypatch.setattr(airflow._components, "pids", {"scheduler": [1, 2, 3]}.get)
     assert airflow.pids("worker") == [2]
     assert airflow.pids("scheduler") == [1, 2, 3]
 
 
 def test_the_title_of_a_process_that_is_gone_is_empty():
-    from demo.airflow import _title
+    from harness.airflow import _title
 
     assert b"pytest" in _title(os.getpid())
     assert _title(2**22 + 1) == b""

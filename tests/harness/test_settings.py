@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.settings import environment
+from harness.settings import environment
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from demo import processes
+from harness import processes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from demo import slots
-from demo.slots import SlotSampler
+from harness import slots
+from harness.slots import SlotSampler
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from demo import processes
+from harness import processes
 
 
 @pytest.fixture

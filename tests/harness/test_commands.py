@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from demo import processes
-from demo.components import AirflowFailed, Components
+from harness import processes
+from harness.commands import AirflowFailed, Components
 
 SCRIPT = """
 import os, sys, time

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.runs import DagRunResult
+from harness.runs import DagRunResult
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RESULT = DagRunResult("dag", "this", "failed", {("generate", -1): "failed"}, START, START + timedelta(seconds=90))

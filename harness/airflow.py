@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from demo.components import AirflowFailed, Components
-from demo.runs import DagRunResult
-from demo.settings import environment as settings
-from demo.slots import SlotSampler
+from harness.commands import AirflowFailed, Components
+from harness.runs import DagRunResult
+from harness.settings import environment as settings
+from harness.slots import SlotSampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
