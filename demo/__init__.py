@@ -1,1 +1,1 @@
-"""A local Atlas, a private Airflow and the example DAGs, shown by `python -m demo`."""
+"""`python -m demo` runs example DAGs and shows what they cost."""

@@ -1,8 +1,8 @@
 """
-Processes by session, because Airflow's can be held by nothing else: they rename themselves, change their environment,
-leave their parents, and put tasks into process groups of their own. None leaves its session.
+Processes by session. Airflow's processes rename themselves, change their environment, leave their parents, and put
+tasks into new process groups, but none leaves its session.
 
-Run as a script, this file is the guard: it outlives a harness that is killed, and ends what that one has left.
+Run as a script, this file is the guard: if the harness is killed, the guard ends what the harness started.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-POLITELY = ((signal.SIGTERM, 4.0), (signal.SIGKILL, 5.0))
+TERM_THEN_KILL = ((signal.SIGTERM, 4.0), (signal.SIGKILL, 5.0))
 AT_ONCE = ((signal.SIGKILL, 5.0),)
 
 
-def living(sessions: Collection[int]) -> list[int]:
-    """Ids of the processes in these sessions, their leaders first; zombies are gone already."""
+def find(sessions: Collection[int]) -> list[int]:
+    """Ids of the processes in these sessions, session leaders first, without zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -35,28 +35,29 @@ def living(sessions: Collection[int]) -> list[int]:
     return sorted(found, key=lambda pid: (pid not in sessions, pid))
 
 
-def end(sessions: Collection[int], signals: Sequence[tuple[int, float]] = POLITELY) -> list[int]:
+def end(sessions: Collection[int], signals: Sequence[tuple[int, float]] = TERM_THEN_KILL) -> list[int]:
     """
-    Signal everything in these sessions, wait, and go on to the next signal.
+    Send each signal in turn to all processes in these sessions until none is left.
 
-    :param signals: each with the seconds that it gets
-    :return: what is still there
+    :param signals: each with the seconds to wait after it
+    :return: the processes that are still running
     """
-    for number, patience in signals:
-        deadline = time.monotonic() + patience
-        told: set[int] = set()
-        while (left := living(sessions)) and time.monotonic() < deadline:
-            # Who is born late hears of it too, but nobody twice: a second TERM would cut a clean-up short.
-            for pid in set(left) - told:
+    for number, seconds in signals:
+        deadline = time.monotonic() + seconds
+        signalled: set[int] = set()
+        while (left := find(sessions)) and time.monotonic() < deadline:
+            # A process that starts during the wait gets the signal too. No process gets it twice: a second SIGTERM
+            # would interrupt a clean-up.
+            for pid in set(left) - signalled:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-            told.update(left)
+            signalled.update(left)
             time.sleep(0.05)
-    return living(sessions)
+    return find(sessions)
 
 
 if __name__ == "__main__":
-    # Each line lists the harness's sessions. The end of the lines is its own, and the last line holds.
+    # Each line lists the sessions of the harness. When the harness ends, the lines end, and the last line counts.
     sessions: list[int] = []
     for line in sys.stdin:
         sessions = json.loads(line)

@@ -1,4 +1,4 @@
-"""Commands are started, awaited, killed and ended, and say at the end what went wrong. `airflow` is a script here."""
+"""Commands are started, killed and ended, and an error shows the end of their output. `airflow` is a script here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from harness import processes
-from harness.commands import AirflowFailed, Components
+from harness.commands import AirflowFailed, Commands
 
 SCRIPT = """
 import os, sys, time
@@ -21,68 +21,62 @@ sys.exit(int(sys.argv[2]))
 
 
 @pytest.fixture
-def components(tmp_path):
-    package = tmp_path / "library" / "airflow"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "__main__.py").write_text(SCRIPT)
-    home = tmp_path / "home"
-    home.mkdir()
-    made = Components([sys.executable, "-m", "airflow"], home, {**os.environ, "PYTHONPATH": str(package.parent)})
+def commands(tmp_path, script):
+    made = Commands([sys.executable, "-m", "airflow"], tmp_path, os.environ | script(SCRIPT))
     yield made
     made.stop()
 
 
-def test_a_command_that_ends_well_is_forgotten(components, tmp_path):
-    components.start("migrate", "end", "0")
-    components.finish("migrate", 30)
-    assert components.running == {}
-    assert components.tail("migrate") == f"  migrate | end 0 {tmp_path}/home"
+def test_a_command_that_succeeds_is_no_longer_listed(commands, tmp_path):
+    commands.start("migrate", "end", "0")
+    commands.finish("migrate", 30)
+    assert commands.running == {}
+    assert commands.tail("migrate") == f"  migrate | end 0 {tmp_path}"
 
 
-def test_a_command_that_fails_says_why(components):
-    components.start("migrate", "end", "3")
+def test_the_error_of_a_command_that_fails_shows_its_output(commands):
+    commands.start("migrate", "end", "3")
     with pytest.raises(AirflowFailed, match=r"migrate ended with 3\n  migrate \| end 3"):
-        components.finish("migrate", 30)
+        commands.finish("migrate", 30)
 
 
-def test_a_command_that_takes_too_long_is_an_error(components):
-    components.start("migrate", "stay")
+def test_a_command_that_takes_too_long_is_an_error(commands):
+    commands.start("migrate", "stay")
     with pytest.raises(AirflowFailed, match="migrate did not end in time"):
-        components.finish("migrate", 0.1)
+        commands.finish("migrate", 0.1)
 
 
-def test_each_component_lives_in_a_session_of_its_own_and_is_killed_with_its_children(components):
-    components.start("scheduler", "stay")
-    components.start("triggerer", "stay")
-    scheduler, triggerer = (components.running[name].pid for name in ("scheduler", "triggerer"))
+def test_each_command_leads_its_own_session_and_is_killed_with_its_children(commands):
+    commands.start("scheduler", "stay")
+    commands.start("triggerer", "stay")
+    scheduler, triggerer = (commands.running[name].pid for name in ("scheduler", "triggerer"))
     assert os.getsid(scheduler) == scheduler
-    assert components.pids("scheduler")[0] == scheduler
-    components.kill("scheduler")
-    assert processes.living({scheduler}) == []
-    assert components.pids("triggerer")[0] == triggerer
+    assert commands.pids("scheduler")[0] == scheduler
+    commands.kill("scheduler")
+    assert processes.find({scheduler}) == []
+    assert commands.pids("triggerer")[0] == triggerer
 
 
-def test_stopping_ends_everything_the_guard_included_and_can_be_repeated(components):
-    components.start("scheduler", "stay")
-    session, guard = components.running["scheduler"].pid, components._guard
-    components.stop()
-    components.stop()
-    assert processes.living({session}) == []
+def test_stop_ends_every_process_and_the_guard_and_can_be_repeated(commands):
+    commands.start("scheduler", "stay")
+    session, guard = commands.running["scheduler"].pid, commands._guard
+    commands.stop()
+    commands.stop()
+    assert processes.find({session}) == []
     assert guard.returncode == 0
 
 
-def test_what_cannot_be_ended_is_an_error(components, monkeypatch):
-    components.start("scheduler", "stay")
+def test_a_process_that_cannot_be_ended_is_an_error(commands, monkeypatch):
+    commands.start("scheduler", "stay")
     with monkeypatch.context() as patch:
         patch.setattr(processes, "end", lambda _: [1])
         with pytest.raises(AirflowFailed, match=r"cannot be ended: \[1\]"):
-            components.stop()
+            commands.stop()
 
 
-def test_outputs_of_a_component_s_lives_follow_each_other_and_only_the_end_is_told(components):
+def test_a_restarted_command_appends_to_its_output_and_only_the_last_lines_are_shown(commands):
     for code in ("1", "2"):
-        components.start("scheduler", "end", code)
-        components.running["scheduler"].wait()
-    assert [line.split()[3] for line in components.tail("scheduler").splitlines()] == ["1", "2"]
-    assert components.tail("scheduler", 1).count("\n") == 0
+        commands.start("scheduler", "end", code)
+        commands.running["scheduler"].wait()
+    assert [line.split()[3] for line in commands.tail("scheduler").splitlines()] == ["1", "2"]
+    assert commands.tail("scheduler", 1).count("\n") == 0
