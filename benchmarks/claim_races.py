@@ -25,7 +25,7 @@ from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.client import TokenClient
 from airflow_provider_atlas.oauth.token import AccessToken
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from harness.airflow import PrivateAirflow
 
 DAG = """
 from airflow.providers.common.compat.sdk import dag, task

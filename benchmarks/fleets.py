@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import leaks
-from demo.airflow import PrivateAirflow
+from harness import leaks
+from harness.airflow import PrivateAirflow
 
 SIZES = (20, 60, 120)
 #: DAG, and what it is called in table and plot.
@@ -86,7 +86,7 @@ def measure(airflow: PrivateAirflow, sandbox: Sandbox, fleet: str, conn: str, si
         token_requests=counters.token_requests,
         refused_429=counters.rate_limited,
         failed_tries=tries[0]["n"],
-        slot_seconds=round(airflow.slot_seconds(fleet, run.run_id)),
+        slot_seconds=round(airflow.slots.seconds[fleet, run.run_id]),
         wall_seconds=round(run.duration),
         floor_seconds=round(max(counters.issued - 1, 0) // sandbox.rate_limit * sandbox.window),
         active_tokens_left=counters.active,

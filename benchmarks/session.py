@@ -52,6 +52,9 @@ class Fixed:
     def get(self) -> AccessToken:
         return self.token
 
+    def replace(self, refused: AccessToken) -> None:
+        return None
+
     def replace_token(self, refused: AccessToken) -> AccessToken | None:
         return None
 

@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from harness.airflow import PrivateAirflow
 
 SIZE, SLOTS, WINDOW = 500, 4, 400.0
 
 
 def resident(airflow: PrivateAirflow) -> int:
     """KiB of all processes of the triggerer."""
-    status = [Path(f"/proc/{pid}/status").read_text() for pid in airflow.pids("triggerer")]
+    status = [Path(f"/proc/{pid}/status").read_text() for pid in airflow.components.pids("triggerer")]
     return sum(int(kib) for text in status for kib in re.findall(r"VmRSS:\s+(\d+)", text))
 
 

@@ -10,7 +10,7 @@ import sys
 
 from airflow_provider_atlas.sandbox import Sandbox
 from benchmarks.fleets import HERE, RESULTS, connection, measure, table
-from demo.airflow import PrivateAirflow
+from harness.airflow import PrivateAirflow
 
 SIZE = 30
 

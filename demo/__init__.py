@@ -1,1 +1,1 @@
-"""The show and its stage: a private Airflow, a search for leaked secrets, and `python -m demo`."""
+"""`python -m demo` runs example DAGs and shows what they cost."""

@@ -1,9 +1,9 @@
 """
-`python -m demo`: an Atlas, an Airflow, two of the example DAGs between them, and a table of what came of it.
+`python -m demo`: start a local Atlas and a private Airflow, run two example DAGs, and print a table of the results.
 
-Every number in the table is measured: the sandbox counts what it was asked, the database knows what ran, and a search
-of everything that Airflow has written says where a secret got to. Exit status 0 means that all runs succeeded and that
-no secret was found. With `KEEP=1` in the environment Airflow stays up afterwards, until Ctrl-C.
+Every number in the table is measured: the sandbox counts its requests, the database lists the tasks that ran, and a
+search of everything that Airflow wrote finds secrets. Exit status 0 means that all runs succeeded and no secret was
+found. With `KEEP=1` in the environment, Airflow stays up until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import leaks
-from demo.airflow import AirflowFailed, DagRunResult, PrivateAirflow
 from demo.show import Show
+from harness import leaks
+from harness.airflow import EXAMPLES, PrivateAirflow
+from harness.commands import AirflowFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXAMPLES = Path(__file__).parent.parent / "example_dags"
+    from harness.runs import DagRunResult
+
 RATE_LIMIT = 10
 
 
 def run(show: Show, airflow: PrivateAirflow, dag_id: str, begin: Callable[[str], str], how: str) -> DagRunResult:
-    """Let the scheduler run a DAG and tell how far it is."""
+    """Run a DAG and show how many of its tasks have ended."""
 
     def progress() -> str:
         rows = airflow.query(
@@ -49,13 +51,13 @@ def run(show: Show, airflow: PrivateAirflow, dag_id: str, begin: Callable[[str],
 def report(
     show: Show, sandbox: Sandbox, airflow: PrivateAirflow, runs: list[DagRunResult], found: leaks.Findings
 ) -> None:
-    """Print what was measured and what went wrong."""
+    """Print the table, then every leak and every error."""
     states = Counter(str(state) for result in runs for state in result.tasks.values())
     counters = sandbox.counters
     rows = {
         "DAG runs": f"{sum(result.state == 'success' for result in runs)} of {len(runs)} succeeded",
         "Task instances": ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
-        "Worker slot-seconds": f"{sum(airflow.slot_seconds(result.dag_id, result.run_id) for result in runs):.1f}",
+        "Worker slot-seconds": f"{sum(airflow.slots.seconds[run.dag_id, run.run_id] for run in runs):.1f}",
         "Token requests": f"{counters.token_requests} (Atlas allows {RATE_LIMIT} a minute)",
         "Refused for the rate limit (429)": counters.rate_limited,
         "Tokens issued": counters.issued,
@@ -73,7 +75,7 @@ def report(
 
 
 def demo(show: Show, keep: bool) -> bool:
-    """Run everything. True if all runs succeeded and no secret was found."""
+    """Run the demo. Return whether all runs succeeded and no secret was found."""
     with contextlib.ExitStack() as stack:
         log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "sandbox.log"
         with show.step("Start a local Atlas") as outcome:
@@ -87,7 +89,7 @@ def demo(show: Show, keep: bool) -> bool:
         runs = [
             run(show, airflow, "atlas_token_lifecycle", airflow.trigger, "triggered"),
             run(show, airflow, "atlas_token_rotation", airflow.schedule, "on schedule"),
-            run(show, airflow, "atlas_token_rotation", airflow.trigger, "triggered: revokes the token before"),
+            run(show, airflow, "atlas_token_rotation", airflow.trigger, "triggered: revokes the previous token"),
         ]
         with show.step("Search database, logs and output for secrets") as outcome:
             known = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
@@ -96,27 +98,27 @@ def demo(show: Show, keep: bool) -> bool:
         if keep:
             report(show, sandbox, airflow, runs, found)
             print(f"  Airflow {airflow.version}   {airflow.url}   no login; the connection is atlas_default")
-            print(f"  Local Atlas     {sandbox.url}   what it was asked, as it is asked")
+            print(f"  Local Atlas     {sandbox.url}   shows its requests as they arrive")
             print("\nBoth stay up until Ctrl-C.", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
         with show.step("Stop Airflow"):
             airflow.stop()
         if not keep:
-            # What is said last is searched too.
+            # Processes may write a secret while they stop.
             found = leaks.Findings(sorted({*found.leaks, *leaks.search(known, airflow, [log]).leaks}), found.searched)
             report(show, sandbox, airflow, runs, found)
         return not found.leaks and all(result.state == "success" for result in runs)
 
 
 def main() -> int:
-    """Exit status: 0, 1 for a run that failed or a secret that was found, 130 for Ctrl-C."""
-    # A plain end leaves no time to end the others.
+    """Return the exit status: 0, 1 for a failed run or a secret that was found, 130 for Ctrl-C."""
+    # By default, SIGTERM ends this process without a clean-up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return 0 if demo(Show(), keep=os.environ.get("KEEP") == "1") else 1
     except KeyboardInterrupt:
-        print("Interrupted; every process has been ended.")
+        print("Interrupted. All processes have ended.")
         return 130
     except AirflowFailed as err:
         print(err, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Progress as a person wants to read it: a line per step, alive while somebody watches, plain in a log."""
+"""Progress, one line for each step. On a terminal the line changes while the step runs; in a log it does not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Show:
-    """Tells the time from its own beginning."""
+    """Measures time from its creation."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -29,19 +29,19 @@ class Show:
         """
         Show a step until the block ends.
 
-        :param progress: says how far it is, several times a second
-        :return: a list that takes what the step came to
+        :param progress: returns the progress as text; called several times a second
+        :return: a list to which the block appends the step's results
         """
-        began, over = self.elapsed, threading.Event()
+        began, ended = self.elapsed, threading.Event()
         outcome: list[str] = []
         line = f"{began:6.1f} s  {title:<60}"
 
-        def tell() -> None:
-            while not over.wait(0.2):
+        def update() -> None:
+            while not ended.wait(0.2):
                 print(f"\r\x1b[K{line}{progress()} ({self.elapsed - began:.0f} s)", end="", flush=True)
             print(f"\r\x1b[K{line}", end="")
 
-        ticker = threading.Thread(target=tell, daemon=True)
+        ticker = threading.Thread(target=update, daemon=True)
         print(line, end="", flush=True)
         if self._live:
             ticker.start()
@@ -51,7 +51,7 @@ class Show:
             outcome[:] = ["not finished"]
             raise
         finally:
-            over.set()
+            ended.set()
             if self._live:
                 ticker.join()
             print(f"{', '.join(outcome) or 'done'} ({self.elapsed - began:.1f} s)", flush=True)

@@ -18,7 +18,7 @@ from airflow_provider_atlas.hooks import tokens
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.leaks import forms
+from harness.leaks import forms
 from tests.cache.fakes import MemoryStore
 
 pytest_plugins = ["airflow_provider_atlas.testing"]

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import Enum
+from functools import partial
 
 from airflow_provider_atlas.oauth.token import AccessToken
 
@@ -93,7 +94,7 @@ class TokenCache:
             need = renewal(token, now)
             leading, flight = self._board(replacing=False)
         if leading:
-            self._lead(flight, fetch, need)
+            self._lead(flight, partial(fetch, need), need)
         elif token is not None and need is Renewal.ADVISORY:
             return token
         if token is not None and need is Renewal.ADVISORY and (error := flight.exception()) is not None:
@@ -125,7 +126,7 @@ class TokenCache:
                 if leading and may_request:
                     self._refusals_until = now + REFUSAL_PAUSE
             if leading:
-                self._lead(flight, lambda _, may_request=may_request: fetch(may_request), Renewal.MANDATORY)
+                self._lead(flight, partial(fetch, may_request), Renewal.MANDATORY)
             error = flight.exception()  # a renewal's result says nothing about the refused token: look again
             if leading or (same_purpose and not isinstance(error, _Interrupted)):
                 return flight.result()
@@ -137,11 +138,9 @@ class TokenCache:
         self._flight, self._replacing = Future(), replacing
         return True, self._flight
 
-    def _lead(
-        self, flight: Future[AccessToken | None], fetch: Callable[[Renewal], AccessToken | None], need: Renewal
-    ) -> None:
+    def _lead(self, flight: Future[AccessToken | None], fetch: Callable[[], AccessToken | None], need: Renewal) -> None:
         try:
-            token = fetch(need)
+            token = fetch()
         except BaseException as error:
             with self._lock:
                 self._flight = None

@@ -1,4 +1,4 @@
-"""`make demo KEEP=1` for real: somebody can look around, and Ctrl-C leaves nothing behind."""
+"""`make demo KEEP=1` with a real Airflow: it stays up, and Ctrl-C ends every process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import airflow
 import pytest
 
-from demo import processes
+from harness import processes
 
 pytestmark = pytest.mark.integration
 
@@ -26,7 +26,7 @@ API = "/api/v1" if airflow.__version__.startswith("2.") else "/api/v2"
 @pytest.fixture
 def kept():
     process = subprocess.Popen(
-        # What a shell starts in the background ignores Ctrl-C, and so would a demo that these tests start from there.
+        # A shell's background processes ignore SIGINT, and would pass that on to the demo.
         ["env", "--default-signal=INT", sys.executable, "-m", "demo"],
         cwd=ROOT,
         env={**os.environ, "KEEP": "1"},
@@ -34,7 +34,7 @@ def kept():
         text=True,
         start_new_session=True,
     )
-    # Its guard ends what an Airflow has left. A demo that hangs ends in an empty line below, and with it the test.
+    # A demo that hangs is killed: the test then reads an empty line and fails, and the guard ends Airflow's processes.
     limit = threading.Timer(500, process.kill)
     limit.start()
     yield process
@@ -45,19 +45,19 @@ def kept():
 
 def read(url: str) -> dict:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=30) as answer:
-        return json.load(answer)
+    with opener.open(url, timeout=30) as response:
+        return json.load(response)
 
 
 def test_airflow_stays_up_with_connection_dags_and_runs_until_ctrl_c(kept):
-    said = ""
-    while "until Ctrl-C" not in said:
+    output = ""
+    while "until Ctrl-C" not in output:
         line = kept.stdout.readline()
-        assert line, said
-        said += line
-    url = re.search(r"^  Airflow \S+ +(\S+)", said, re.MULTILINE)[1]
-    atlas = re.search(r"^  Local Atlas +(\S+)", said, re.MULTILINE)[1]
-    assert "3 of 3 succeeded" in said
+        assert line, output
+        output += line
+    url = re.search(r"^  Airflow \S+ +(\S+)", output, re.MULTILINE)[1]
+    atlas = re.search(r"^  Local Atlas +(\S+)", output, re.MULTILINE)[1]
+    assert "3 of 3 succeeded" in output
 
     (connection,) = read(f"{url}{API}/connections")["connections"]
     assert (connection["connection_id"], connection["conn_type"]) == ("atlas_default", "mongodbatlas")
@@ -67,8 +67,8 @@ def test_airflow_stays_up_with_connection_dags_and_runs_until_ctrl_c(kept):
     assert [run["state"] for run in runs] == ["success"] * 3
     assert read(f"{atlas}/_sandbox/counters")["revoked"] == 2
 
-    begun = {int(pid) for pid in Path(f"/proc/{kept.pid}/task/{kept.pid}/children").read_text().split()}
-    assert len(processes.living(begun)) >= 4
+    children = {int(pid) for pid in Path(f"/proc/{kept.pid}/task/{kept.pid}/children").read_text().split()}
+    assert len(processes.find(children)) >= 4
     kept.send_signal(signal.SIGINT)
     assert kept.wait(60) == 0
-    assert processes.living(begun) == []
+    assert processes.find(children) == []

@@ -1,4 +1,4 @@
-"""The demo's exit status is its verdict, and its table says what was measured."""
+"""The exit status tells whether the demo succeeded, and the table shows what was measured."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 
 from airflow_provider_atlas.sandbox import Counters
 from demo import __main__ as main
-from demo.airflow import AirflowFailed, DagRunResult
-from demo.leaks import Findings, Leak
 from demo.show import Show
+from harness.commands import AirflowFailed
+from harness.leaks import Findings, Leak
+from harness.runs import DagRunResult
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +30,11 @@ def handlers():
     [
         (True, 0, ""),
         (False, 1, ""),
-        (KeyboardInterrupt(), 130, "Interrupted; every process has been ended.\n"),
+        (KeyboardInterrupt(), 130, "Interrupted. All processes have ended.\n"),
         (AirflowFailed("triggerer is not ready"), 1, "triggerer is not ready\n"),
     ],
 )
-def test_the_exit_status(monkeypatch, capsys, ending, status, said):
+def test_the_exit_status_tells_how_the_demo_ended(monkeypatch, capsys, ending, status, said):
     def demo(_show, keep):
         assert keep is False
         if isinstance(ending, BaseException):
@@ -46,7 +47,7 @@ def test_the_exit_status(monkeypatch, capsys, ending, status, said):
     assert "".join(capsys.readouterr()) == said
 
 
-def test_a_plain_end_runs_the_clean_up(monkeypatch):
+def test_sigterm_runs_the_clean_up(monkeypatch):
     def demo(_show, keep):
         with contextlib.ExitStack() as stack:
             stack.callback(cleaned.append, keep)
@@ -60,12 +61,13 @@ def test_a_plain_end_runs_the_clean_up(monkeypatch):
     assert (ended.value.code, cleaned) == (143, [True])
 
 
-def test_the_table_tells_what_was_counted_and_every_leak_and_error(capsys):
+def test_the_report_shows_the_counts_and_every_leak_and_error(capsys):
     now = datetime.now(UTC)
     tasks = {("generate", -1): "success", ("use", 0): "failed", ("use", 1): "success"}
     runs = [DagRunResult("dag", f"run{n}", state, tasks, now, now) for n, state in enumerate(("success", "failed"))]
     log = main.Path("run_id=run1/task_id=use/1.log")
-    airflow = SimpleNamespace(slot_seconds=lambda *_: 2.25, logs=lambda: [(log, b"] ERROR - no\n")])
+    slots = SimpleNamespace(seconds={("dag", "run0"): 1.25, ("dag", "run1"): 3.25})
+    airflow = SimpleNamespace(slots=slots, logs=lambda: [(log, b"] ERROR - no\n")])
     sandbox = SimpleNamespace(counters=Counters(token_requests=7, issued=5, rate_limited=2, revoked=4, active=1))
     main.report(Show(), sandbox, airflow, runs, Findings([Leak("xcom.value", "token 1 as plain text")], 1_250_000))
     said = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A step is one line in a log, and alive on a terminal."""
+"""A step is one line in a log, and a changing line on a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from demo.show import Show
 
 
-def test_a_step_is_one_line_with_what_it_came_to(capsys):
+def test_a_step_is_one_line_with_its_results(capsys):
     with Show().step("Search") as outcome:
         outcome += ["0 found", "4 MB"]
     assert re.fullmatch(r" +0\.0 s  Search +0 found, 4 MB \(\d\.\d s\)\n", capsys.readouterr().out)
@@ -24,14 +24,14 @@ def test_a_step_without_a_result_is_done(capsys):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_a_step_that_breaks_off_says_so_and_hides_nothing(capsys, error):
+def test_a_step_that_raises_is_not_finished_and_the_error_is_raised(capsys, error):
     with pytest.raises(error), Show().step("Run") as outcome:
         outcome.append("success")
         raise error
     assert " not finished (" in capsys.readouterr().out
 
 
-def test_somebody_who_watches_sees_the_progress(capsys, monkeypatch):
+def test_a_terminal_shows_the_progress(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     seen = threading.Event()
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from harness.airflow import PrivateAirflow, with_examples
 from tests.distributed.services import Services
 from tests.fleets.conftest import ROOT
 
@@ -35,9 +33,7 @@ def slow_sandbox():
 
 @pytest.fixture(scope="session")
 def airflow(services, sandbox, slow_sandbox, tmp_path_factory):
-    dags = tmp_path_factory.mktemp("dags")
-    for folder in (ROOT / "example_dags", ROOT / "tests" / "fleets" / "dags"):
-        shutil.copytree(folder, dags, dirs_exist_ok=True)
+    dags = with_examples(ROOT / "tests" / "fleets" / "dags", tmp_path_factory.mktemp("dags"))
     with PrivateAirflow(
         dags,
         connections={"atlas_default": sandbox.connection, "atlas_slow": slow_sandbox.connection},

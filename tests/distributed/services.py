@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from demo.airflow import AirflowFailed, free_port
-from demo.components import Components
+from harness.commands import AirflowFailed, Commands, free_port
 
 USER = "postgres"
 """PostgreSQL refuses to run as root; Debian's package makes this user for it."""
@@ -30,7 +29,7 @@ class Services:
         self.password = secrets.token_hex(24)
         self._home = Path(tempfile.mkdtemp(prefix="services-"))
         self._redis, self._postgres = free_port(), free_port()
-        self._components = Components((), self._home, {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"})
+        self._components = Commands((), self._home, {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"})
         login = f"airflow:{self.password}@127.0.0.1:{self._postgres}/postgres"
         self.environment = {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",

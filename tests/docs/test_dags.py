@@ -7,7 +7,7 @@ import re
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from harness.airflow import PrivateAirflow
 from tests.docs.pages import PAGES, blocks, is_dag
 
 pytestmark = pytest.mark.integration
@@ -60,6 +60,6 @@ def test_the_tutorial_costs_what_it_says(airflow, sandbox):
     token_requests("decommission")
     assert [token_requests("projects") for _ in range(2)] == [1, 1]
     edited = {"connection_id": "atlas_default", "conn_type": "mongodbatlas", "extra": '{"cache_scope": "deployment"}'}
-    airflow._api("PATCH", "/connections/atlas_default?update_mask=extra", edited)
+    airflow.rest.request("PATCH", "/connections/atlas_default?update_mask=extra", edited)
     assert [token_requests("projects") for _ in range(3)] == [1, 0, 0]
     assert [token_requests(dag_id) for dag_id in ("rotation", "projects")] == [1, 0]

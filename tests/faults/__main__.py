@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import sys
 import tempfile
 import threading
@@ -31,7 +30,8 @@ from airflow_provider_atlas.cache.sealing import unseal
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.token import fingerprint
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import AirflowFailed, PrivateAirflow
+from harness.airflow import PrivateAirflow, with_examples
+from harness.commands import AirflowFailed
 from tests.distributed.services import Services
 from tests.faults.outcomes import is_breach, outcome
 from tests.fleets.conftest import ROOT
@@ -125,9 +125,9 @@ class Driver:
         for state in self.hit:
             self.hit[state] += self._count(state)
         role = self._random.choice(("celery-worker", "celery-worker.2")) if what == "worker" else what
-        self._airflow.kill(role)
+        self._airflow.components.kill(role)
         time.sleep(self._random.uniform(0, 4))
-        self._airflow.start_component(role, 120)
+        self._airflow.components.restart(role, 120)
 
     @contextlib.contextmanager
     def _failing_atlas(self, number: int):
@@ -245,11 +245,9 @@ def main() -> int:
         Services() as services,
         Sandbox(rate_limit=10, window=6.0, token_cap=100) as sandbox,
     ):
-        for folder in (ROOT / "example_dags", ROOT / "tests" / "fleets" / "dags"):
-            shutil.copytree(folder, dags, dirs_exist_ok=True)
         noticing = {f"AIRFLOW__{name}": str(value) for name, value in NOTICE_SOON.items()}
         with PrivateAirflow(
-            dags,
+            with_examples(ROOT / "tests" / "fleets" / "dags", Path(dags)),
             connections={"atlas_default": sandbox.connection | {"extra": {"max_wait": 45, "timeout": 5}}},
             environment=services.environment | noticing,
             query=services.query,

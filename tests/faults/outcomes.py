@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from airflow_provider_atlas import exceptions
-from demo.runs import error_in
+from harness.runs import errors_in
 
 #: What the log says when a process died beneath its task, by SIGKILL or by the end of what it talked to.
 KILLED = re.compile(r"heartbeat|state mismatch|stuck in queued|executor reports|(?<![\w-])-9\b|SIGKILL", re.IGNORECASE)
@@ -31,9 +31,7 @@ def outcome(state: str | None, log: bytes, events: Iterable[str]) -> str:
         return str(state)
     if state != "failed":
         return "not ended"
-    said = log.decode(errors="replace")
-    errors = [error for line in said.splitlines() if (error := error_in(line))]
-    error = errors[-1] if errors else ""
+    error = ["", *errors_in(log)][-1]
     kind = error.partition(":")[0]
     if TAKEN_AWAY.search(error):
         return "token taken away"
@@ -41,7 +39,7 @@ def outcome(state: str | None, log: bytes, events: Iterable[str]) -> str:
         return "typed error"
     if AIRFLOW.search(kind):
         return "Airflow's error"
-    if not kind and (any(map(KILLED.search, events)) or KILLED.search(said)):
+    if not kind and (any(map(KILLED.search, events)) or KILLED.search(log.decode(errors="replace"))):
         return "killed, as Airflow reports"
     return "unexplained"
 

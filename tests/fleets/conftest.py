@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from harness.airflow import PrivateAirflow, with_examples
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -21,9 +20,7 @@ def sandbox():
 
 @pytest.fixture(scope="module")
 def airflow(sandbox, tmp_path_factory):
-    dags = tmp_path_factory.mktemp("dags")
-    for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
-        shutil.copytree(folder, dags, dirs_exist_ok=True)
+    dags = with_examples(Path(__file__).parent / "dags", tmp_path_factory.mktemp("dags"))
     accounts = {
         "atlas_default": (sandbox.client_id, sandbox.client_secret),
         "atlas_second_secret": (sandbox.client_id, sandbox.add_secret(sandbox.client_id)),

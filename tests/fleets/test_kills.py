@@ -17,7 +17,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -28,8 +27,9 @@ from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.client import TokenClient
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import processes
-from demo.settings import environment
+from harness import processes
+from harness.airflow import EXAMPLES
+from harness.settings import environment
 from tests.fleets.conftest import ROOT
 
 
@@ -87,17 +87,11 @@ class Driver:
         self._deployment = SharedToken(account, self, mint=pytest.fail, max_wait=0)
         self._key = Fernet.generate_key()
         self._database, self._log = home / "airflow.db", home / "driver.log"
-        settings = {
-            "home": home,
-            "python": Path(sys.executable),
-            "dags_folder": ROOT / "example_dags",
-            "url": "http://127.0.0.1:1",  # dag.test() has the execution API in its own process
-            "fernet_key": self._key.decode(),
-            "slots": 1,
-        }
+        nowhere = "http://127.0.0.1:1"  # dag.test() has the execution API in its own process
+        settings = environment(home, EXAMPLES, url=nowhere, fernet_key=self._key.decode(), slots=1)
         # A worker that gets nowhere ends by itself, even if the test that started it is gone.
         conn = sandbox.connection | {"extra": {"max_wait": 30}}
-        env = environment(**settings) | {"AIRFLOW_CONN_ATLAS_DEFAULT": json.dumps(conn)}
+        env = settings | {"AIRFLOW_CONN_ATLAS_DEFAULT": json.dumps(conn)}
         with self._log.open("w") as log:
             migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
             subprocess.run(migrate, env=env, stdout=log, stderr=log, check=True)
@@ -164,7 +158,7 @@ def driver(sandbox, tmp_path_factory):
         yield running
         running.process.stdin.close()
         assert running.process.wait(30) == 0
-        assert processes.living({running.process.pid}) == []
+        assert processes.find({running.process.pid}) == []
     finally:
         processes.end({running.process.pid}, processes.AT_ONCE)
         running.process.wait()

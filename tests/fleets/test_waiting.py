@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import leaks
-from demo.airflow import PrivateAirflow
+from harness import leaks
+from harness.airflow import PrivateAirflow
 from tests.fleets.test_scopes import states
 
 SIZE = 30
@@ -94,8 +94,8 @@ def test_a_killed_triggerer_loses_no_task(airflow, sandboxes):
         assert time.monotonic() < deadline, "nothing was deferred"
         time.sleep(0.2)
     time.sleep(3)  # in the middle of the wait
-    airflow.kill("triggerer")
-    airflow.start_component("triggerer")
+    airflow.components.kill("triggerer")
+    airflow.components.restart("triggerer")
     run = airflow.wait("wait_deferred", run_id, timeout=240)
     assert states(run) == {"success": 14}
     assert run.duration <= 60 + 60 + 60  # the start, the limit's minute, and half a minute until the dead one is missed
@@ -112,7 +112,7 @@ def test_a_deferred_task_that_is_cleared_starts_anew_and_one_marked_failed_or_ti
     cleared = (run_id, rows[0]["map_index"])
     before = airflow.query(trigger, cleared)[0]["trigger_id"]
     request = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [["call", cleared[1]]]}
-    airflow._api("POST", "/dags/wait_deferred/clearTaskInstances", request)
+    airflow.rest.request("POST", "/dags/wait_deferred/clearTaskInstances", request)
     while (now := airflow.query(trigger, cleared)) == [] or now[0]["trigger_id"] == before:
         assert time.monotonic() < deadline + 60, "the cleared task did not defer again"
         time.sleep(0.2)
@@ -123,7 +123,7 @@ def test_a_deferred_task_that_is_cleared_starts_anew_and_one_marked_failed_or_ti
         database.execute(sql, (now, run_id, late))
     for row in rows:
         path = f"/dags/wait_deferred/dagRuns/{run_id}/taskInstances/call/{row['map_index']}"
-        airflow._api("PATCH", path, {"new_state": "failed"})
+        airflow.rest.request("PATCH", path, {"new_state": "failed"})
     run = airflow.wait("wait_deferred", run_id, timeout=60)
     assert states(run) == {"success": 1, "failed": 3}
     assert sandboxes["atlas_ended"].counters.issued == 1

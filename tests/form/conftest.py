@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from harness.airflow import EXAMPLES, PrivateAirflow
 
-ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = "/usr/bin/chromium"
 #: As root, without a graphics card, and silent on the network.
 ARGUMENTS = [
@@ -33,7 +32,7 @@ def sandbox():
 
 @pytest.fixture(scope="module")
 def airflow(sandbox):
-    with PrivateAirflow(ROOT / "example_dags", connections={"atlas_portless": sandbox.connection}) as running:
+    with PrivateAirflow(EXAMPLES, connections={"atlas_portless": sandbox.connection}) as running:
         yield running
 
 

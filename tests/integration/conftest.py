@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from demo import leaks
-from demo.airflow import PrivateAirflow
-
-ROOT = Path(__file__).parent.parent.parent
+from harness import leaks
+from harness.airflow import PrivateAirflow, with_examples
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +19,7 @@ def sandbox(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def airflow(sandbox, tmp_path_factory):
-    dags = tmp_path_factory.mktemp("dags")
-    for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
-        shutil.copytree(folder, dags, dirs_exist_ok=True)
+    dags = with_examples(Path(__file__).parent / "dags", tmp_path_factory.mktemp("dags"))
     right = sandbox.connection
     wrong = {**right, "password": "mdb_sa_sk_Some-Other_Secret"}
     with PrivateAirflow(

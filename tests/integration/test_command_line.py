@@ -6,14 +6,13 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from cryptography.fernet import Fernet
 
-from demo.settings import environment
+from harness.settings import environment
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "connection.md"
 ASK_THE_HOOK = """
@@ -26,14 +25,8 @@ print(settings.cache_scope, settings.max_wait)
 
 def variables(home):
     """Of an Airflow that is as it was installed, but for its place."""
-    settings = environment(
-        home=home,
-        python=Path(sys.executable),
-        dags_folder=home,
-        url="http://127.0.0.1:1",
-        fernet_key=Fernet.generate_key().decode(),
-        slots=1,
-    )
+    key = Fernet.generate_key().decode()
+    settings = environment(home, home, url="http://127.0.0.1:1", fernet_key=key, slots=1)
     del settings["AIRFLOW__CORE__TEST_CONNECTION"]
     return settings
 

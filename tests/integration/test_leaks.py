@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo import leaks
+from harness import leaks
 from tests.integration.importable.leaky import decoy
 
 EXAMPLES = ("atlas_token_lifecycle", "atlas_token_rotation", "atlas_clusters_report")

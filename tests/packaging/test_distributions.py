@@ -20,7 +20,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-PARTS = ["airflow_provider_atlas", "benchmarks", "demo", "docs", "example_dags", "tests"]
+PARTS = ["airflow_provider_atlas", "benchmarks", "demo", "docs", "example_dags", "harness", "tests"]
 PAGES = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"]
 
 

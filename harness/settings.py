@@ -1,19 +1,15 @@
-"""The environment of a private Airflow: quick to notice things, alone on its machine, silent on the network."""
+"""The environment of a private Airflow: short intervals, no settings of another Airflow, no access to the network."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+import sys
+from pathlib import Path
 
 
-def environment(
-    *, home: Path, python: Path, dags_folder: Path, url: str, fernet_key: str, slots: int
-) -> dict[str, str]:
-    """Environment variables that configure Airflow 2.11 and 3.x alike; each ignores what only the other knows."""
+def environment(home: Path, dags_folder: Path, *, url: str, fernet_key: str, slots: int) -> dict[str, str]:
+    """Environment variables that configure Airflow 2.11 and 3.x. Each version ignores the options of the other."""
     key = secrets.token_urlsafe(64)
     sections: dict[str, dict[str, object]] = {
         "core": {
@@ -26,7 +22,7 @@ def environment(
             "test_connection": "Enabled",
             "simple_auth_manager_all_admins": True,
             "execution_api_server_url": f"{url}/execution/",
-            # The default asks the name service.
+            # The default asks a name server.
             "hostname_callable": "socket.gethostname",
         },
         "api": {"base_url": url, "secret_key": key, "auth_backends": "airflow.api.auth.backend.default"},
@@ -44,11 +40,11 @@ def environment(
     }
     return inherited | {
         "AIRFLOW_HOME": str(home),
-        # Neither may a .netrc reach in, nor what gunicorn writes there reach out.
+        # So that no .netrc is read, and that gunicorn writes nothing into the user's home directory.
         "HOME": str(home),
-        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
-        # Airflow 2 thinks that SQLite cannot do it. It can since the write-ahead log, which 2.11 uses.
+        # Airflow 2 refuses LocalExecutor on SQLite. It works with the write-ahead log, which 2.11 uses.
         "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
         **{
             f"AIRFLOW__{section.upper()}__{option.upper()}": str(value)

@@ -1,9 +1,9 @@
 """
-Where did a secret get to? Everything that an Airflow leaves behind is searched, and what it has deleted again as well.
+A search for secrets in everything that an Airflow writes, including what it deletes later.
 
-Searching the database after a run proves little: Variables are encrypted, and the rows of triggers and deferred tasks
-are gone by then. So :func:`watch` makes the database itself keep a copy of whatever is written to it, however short its
-life, and :func:`search` decrypts what was encrypted with Airflow's own key.
+A search of the database after a run is not enough: Variables are encrypted, and the rows of triggers and deferred tasks
+are deleted by then. So :func:`watch` makes the database keep a copy of everything that is written to it, and
+:func:`search` decrypts what was encrypted with Airflow's key.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from demo.airflow import PrivateAirflow
+    from harness.airflow import PrivateAirflow
 
 SHORTEST = 8
-"""Shorter values would be found by chance."""
+"""Bytes. Shorter values would be found by chance."""
 
 ALLOWED = "connection.password"
-"""The one place where a secret belongs, encrypted."""
+"""The only place where a secret may be, encrypted."""
 
 
 @dataclass(frozen=True, order=True)
 class Leak:
     """
-    A secret in a place where it should not be; the secret itself is not repeated.
+    A secret in a place where it must not be. The secret itself is not in here.
 
     :param place: a file, or a table and its column
     :param what: the label of the secret and the form in which it was found
@@ -46,7 +46,7 @@ class Leak:
 
 
 class Findings(NamedTuple):
-    """What a search found, and how many bytes it looked through."""
+    """What a search found, and how many bytes it searched."""
 
     leaks: list[Leak]
     searched: int
@@ -54,20 +54,20 @@ class Findings(NamedTuple):
 
 def forms(secret: str) -> dict[bytes, str]:
     """
-    Everything that a secret looks like when it is written down, with the name of each form.
+    Each form in which a secret can be written, with the form's name.
 
-    :raises ValueError: the secret is too short to be searched for
+    :raises ValueError: the secret is too short
     """
     raw = secret.encode()
     if len(raw) < SHORTEST:
-        raise ValueError(f"a secret of {len(raw)} bytes would be found by chance; it takes {SHORTEST}")
+        raise ValueError(f"a secret of {len(raw)} bytes would be found by chance; it must have {SHORTEST} or more")
     escaped = json.dumps(secret)[1:-1]
     found: dict[bytes, str] = {}
     for before in range(3):
-        # Within a longer text, as in Basic credentials: the characters that depend on this secret alone.
+        # In a longer text, for instance in Basic credentials: the characters that depend on this secret only.
         encoded = base64.b64encode(bytes(before) + raw)[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]
         found |= dict.fromkeys((encoded, encoded.translate(bytes.maketrans(b"+/", b"-_"))), "base64")
-    # Most secrets look the same in most forms: the simplest name comes last and stays.
+    # Most secrets are the same text in most forms. The simplest name comes last and overwrites the others.
     return found | {
         repr(secret)[1:-1].encode(): "repr",
         json.dumps(escaped)[1:-1].encode(): "JSON in JSON",
@@ -79,7 +79,7 @@ def forms(secret: str) -> dict[bytes, str]:
 
 
 def needles(client_id: str, client_secret: str, tokens: Iterable[str]) -> dict[str, dict[bytes, str]]:
-    """What to search for, by label: the secret, the pair of Basic authentication and every token that was issued."""
+    """What to search for, by label: the client secret, the Basic credentials and every token that was issued."""
     pair = base64.b64encode(f"{client_id}:{client_secret}".encode())
     return {
         "client secret": forms(client_secret),
@@ -89,7 +89,7 @@ def needles(client_id: str, client_secret: str, tokens: Iterable[str]) -> dict[s
 
 
 def watch(airflow: PrivateAirflow) -> None:
-    """Let the database keep every text of some length that is written from now on, with its table and column."""
+    """Make the database keep a copy of every long text that is written from now on, with its table and column."""
     with contextlib.closing(sqlite3.connect(airflow.database, timeout=30, isolation_level=None)) as database:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         script = ["CREATE TABLE leak_watch (place TEXT, value BLOB)"]
@@ -107,7 +107,7 @@ def watch(airflow: PrivateAirflow) -> None:
 
 def search(needles: Mapping[str, Mapping[bytes, str]], airflow: PrivateAirflow, files: Iterable[Path] = ()) -> Findings:
     """
-    Look through every table, what :func:`watch` has kept, every file in the home directory and some other files.
+    Search every table, the copies of :func:`watch`, every file in the home directory, and some other files.
 
     The home directory holds the database's raw files, the logs and the output of every process.
     """
@@ -121,11 +121,11 @@ def search(needles: Mapping[str, Mapping[bytes, str]], airflow: PrivateAirflow, 
 
 class Pattern:
     """
-    Thousands of byte strings, searched for in one pass that takes some 5 ms a megabyte whatever their number.
+    A search for thousands of byte strings in one pass, which takes some 5 ms for a megabyte, whatever their number.
 
-    An occurrence of 15 bytes covers, wherever it starts, a block of 8 that is aligned. So the text is read as 64-bit
-    numbers, which are looked up among the eight alignments of every needle's end (their beginnings are often alike).
-    Only what this suggests is searched for in earnest.
+    Any 15 bytes of a text contain an aligned block of 8 bytes. So the text is read as 64-bit numbers. Each number is
+    looked up among the eight alignments of every needle's end (the beginnings are often the same). Only the needles
+    that this finds are then searched for in full.
     """
 
     def __init__(self, needles: Mapping[str, Mapping[bytes, str]]) -> None:
@@ -141,10 +141,10 @@ class Pattern:
                         self._long[int.from_bytes(form[start : start + 8], sys.byteorder)].append(entry)
 
     def found_in(self, text: bytes) -> set[str]:
-        """Label and form of everything that occurs in a text."""
+        """Label and form of every needle that a text contains."""
         blocks = memoryview(text)[: len(text) // 8 * 8].cast("Q")
-        suspects = [entry for number in self._long.keys() & blocks for entry in self._long[number]]
-        return {what for form, what in (*self._short, *suspects) if form in text}
+        candidates = [entry for number in self._long.keys() & blocks for entry in self._long[number]]
+        return {what for form, what in (*self._short, *candidates) if form in text}
 
 
 def _cells(airflow: PrivateAirflow) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""What runs in a session of ours is found and ended, whatever it does to its group, its parent and its signals."""
+"""Processes are found and ended by session, whatever they do to their group, their parent and their signals."""
 
 from __future__ import annotations
 
@@ -11,87 +11,87 @@ import sys
 
 import pytest
 
-from demo import processes
+from harness import processes
 
 
 @pytest.fixture
-def begin():
-    """Start Python in a session of its own and wait until each of its processes says so."""
-    begun = []
+def start():
+    """Starts Python in a new session and waits until each of its processes runs."""
+    started = []
 
-    def begin(code: str = "", processes: int = 1) -> subprocess.Popen[bytes]:
+    def start(code: str = "", processes: int = 1) -> subprocess.Popen[bytes]:
         program = f"import os, signal, time\n{code}\nprint(flush=True)\ntime.sleep(60)"
         process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
-        begun.append(process)
+        started.append(process)
         for _ in range(processes):
             assert process.stdout.readline()
         return process
 
-    yield begin
-    for process in begun:
+    yield start
+    for process in started:
         processes.end({process.pid}, processes.AT_ONCE)
         process.communicate()
 
 
-def test_only_what_runs_in_the_session_is_found_and_its_leader_comes_first(begin):
-    process = begin("os.fork()", processes=2)
-    leader, child = processes.living({process.pid})
+def test_only_the_processes_of_the_session_are_found_and_the_leader_is_first(start):
+    process = start("os.fork()", processes=2)
+    leader, child = processes.find({process.pid})
     assert leader == process.pid
     assert os.getsid(child) == process.pid
-    assert os.getpid() not in processes.living({process.pid})
+    assert os.getpid() not in processes.find({process.pid})
 
 
-def test_a_zombie_is_not_found(begin):
-    process = begin()
+def test_a_zombie_is_not_found(start):
+    process = start()
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert processes.living({process.pid}) == []
+    assert processes.find({process.pid}) == []
 
 
 @pytest.mark.parametrize(
     "child",
     ["os.setpgid(0, 0)", "os.fork() and os._exit(0)"],
-    ids=["in a group of its own", "that has lost its parent"],
+    ids=["in a new group", "without its parent"],
 )
-def test_a_child_is_ended_too(begin, child):
-    process = begin(f"if not os.fork():\n    {child}", processes=2)
+def test_a_child_is_ended_too(start, child):
+    process = start(f"if not os.fork():\n    {child}", processes=2)
     assert processes.end({process.pid}) == []
-    process.communicate(timeout=5)  # nobody holds its output any more
+    process.communicate(timeout=5)  # no process holds its output open
     assert process.returncode == -signal.SIGTERM
 
 
-def test_what_ignores_the_polite_signal_is_killed(begin):
-    process = begin("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+def test_a_process_that_ignores_sigterm_is_killed(start):
+    process = start("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     assert processes.end({process.pid}, ((signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))) == []
     assert process.wait() == -signal.SIGKILL
 
 
-def test_a_process_that_cleans_up_is_asked_once(begin):
-    process = begin(
-        "told = []\n"
+def test_a_process_that_cleans_up_gets_sigterm_once(start):
+    process = start(
+        "signals = []\n"
         "def end(*_):\n"
-        "    told.append(1)\n"
+        "    signals.append(1)\n"
         "    deadline = time.monotonic() + 0.5\n"
         "    while time.monotonic() < deadline: time.sleep(0.1)\n"
-        "    os._exit(len(told))\n"
+        "    os._exit(len(signals))\n"
         "signal.signal(signal.SIGTERM, end)"
     )
     assert processes.end({process.pid}) == []
     assert process.wait() == 1
 
 
-def test_what_does_not_end_in_time_is_told(begin):
-    process = begin("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+def test_a_process_that_does_not_end_in_time_is_returned(start):
+    process = start("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     assert processes.end({process.pid}, ((signal.SIGTERM, 0.2),)) == [process.pid]
 
 
 @pytest.mark.parametrize("ending", ["close", "kill"])
-def test_the_guard_ends_the_sessions_of_the_last_line_when_its_harness_is_gone(begin, ending):
-    forgotten, owned = begin(), begin()
+def test_the_guard_ends_the_sessions_of_the_last_line_when_the_harness_has_ended(start, ending):
+    removed, listed = start(), start()
     code = (
         "import subprocess, sys, time\n"
         f"guard = subprocess.Popen([sys.executable, '-I', {processes.__file__!r}], stdin=subprocess.PIPE)\n"
-        f"for line in ({json.dumps([forgotten.pid])!r}, {json.dumps([owned.pid])!r}):\n"
+        f"for line in ({json.dumps([removed.pid])!r}, {json.dumps([listed.pid])!r}):\n"
         "    guard.stdin.write(line.encode() + b'\\n')\n"
         "guard.stdin.flush()\n"
         "print(flush=True)\n"
@@ -102,6 +102,6 @@ def test_the_guard_ends_the_sessions_of_the_last_line_when_its_harness_is_gone(b
     if ending == "kill":
         harness.kill()
     harness.communicate()
-    assert select.select([owned.stdout], [], [], 10)[0], "the guard did nothing"
-    assert owned.wait() == -signal.SIGTERM
-    assert forgotten.poll() is None
+    assert select.select([listed.stdout], [], [], 10)[0], "the guard did not end the session"
+    assert listed.wait() == -signal.SIGTERM
+    assert removed.poll() is None

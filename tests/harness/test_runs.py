@@ -1,4 +1,4 @@
-"""A failed run tells its errors, in the logs of either Airflow."""
+"""The errors of a failed run are found in the logs of Airflow 2 and 3."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.runs import DagRunResult
+from harness.runs import DagRunResult
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RESULT = DagRunResult("dag", "this", "failed", {("generate", -1): "failed"}, START, START + timedelta(seconds=90))
@@ -24,15 +24,15 @@ def log(run: str, text: str) -> tuple[Path, bytes]:
 
 
 @pytest.mark.parametrize(("line", "error"), [(THREE, "InvalidClient: expired"), (TWO, "Failed: expired")])
-def test_errors_are_told_with_their_task(line, error):
+def test_each_error_has_its_task_id(line, error):
     noise = '{"level": "info"}\n[2026] INFO - no ERROR here\n'
     assert list(RESULT.errors([log("this", f"{noise}{line}\n")])) == [f"dag generate: {error}"]
 
 
-def test_the_errors_of_other_runs_and_of_processes_are_not_its_own():
+def test_the_errors_of_other_runs_and_of_processes_are_left_out():
     logs = [log("other", TWO), (Path("output/scheduler.log"), TWO.encode())]
     assert list(RESULT.errors(logs)) == []
 
 
-def test_a_run_lasts_from_start_to_end():
+def test_the_duration_is_the_time_from_start_to_end():
     assert RESULT.duration == 90

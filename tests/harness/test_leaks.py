@@ -1,4 +1,4 @@
-"""A secret is found in whatever form and place, and nothing is found that is not there."""
+"""A secret is found in every form and place, and nothing else is found."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from cryptography.fernet import Fernet
 
-from demo.airflow import PrivateAirflow
-from demo.leaks import Leak, Pattern, forms, needles, search, watch
+from harness.leaks import Leak, Pattern, forms, needles, search, watch
 
 SECRET = "mdb sa/sk+Only\"for'tests~é>>>???0123456789"
 
@@ -50,12 +49,12 @@ def test_another_secret_is_not_found(encoding):
     assert Pattern({"secret": forms(SECRET)}).found_in(encodings(SECRET.replace("Only", "Many"))[encoding]) == set()
 
 
-def test_the_first_form_that_fits_gives_the_name_and_the_secret_itself_is_not_told():
+def test_a_form_with_several_names_has_the_simplest_and_the_secret_is_not_shown():
     found = Pattern({"client secret": forms("only-letters-and-digits-0123")}).found_in(b"only-letters-and-digits-0123")
     assert found == {"client secret as plain text"}
 
 
-def test_short_secrets_are_found_too_but_none_that_chance_would_find():
+def test_short_secrets_are_found_and_too_short_ones_refused():
     assert Pattern({"s": forms("12345678")}).found_in(b"x12345678") == {"s as plain text"}
     with pytest.raises(ValueError, match="a secret of 7 bytes"):
         forms("1234567")
@@ -68,7 +67,7 @@ def test_secrets_of_every_length_are_found_at_every_offset(length):
     assert all(pattern.found_in(b"." * offset + secret.encode()) for offset in range(8))
 
 
-def test_tokens_that_differ_only_at_their_ends_are_told_apart():
+def test_tokens_that_differ_only_at_their_ends_are_distinguished():
     tokens = [f"eyJhbGciOiJFUzUxMiIsInR5cCI6IkpXVCJ9.{secrets.token_urlsafe(30)}" for _ in range(3)]
     pattern = Pattern(needles("mdb_sa_id_1", "mdb_sa_sk_secret", tokens))
     assert pattern.found_in(f"{tokens[1]}, {tokens[2][:-1]}".encode()) == {"token 2 as plain text"}
@@ -88,66 +87,45 @@ def test_hundreds_of_tokens_in_tens_of_megabytes_take_seconds():
     assert time.monotonic() - began < 5
 
 
-@pytest.fixture
-def airflow(tmp_path):
-    """An Airflow that has never been started, with a little database."""
-    made = PrivateAirflow(tmp_path, home=tmp_path)
-    with contextlib.closing(sqlite3.connect(made.database)) as database:
-        database.executescript(
-            "PRAGMA journal_mode=WAL;"
-            "CREATE TABLE connection (id INTEGER PRIMARY KEY, password TEXT, extra TEXT);"
-            "CREATE TABLE variable (id INTEGER PRIMARY KEY, val TEXT);"
-            "CREATE TABLE trigger (id INTEGER PRIMARY KEY, kwargs TEXT);"
-            "CREATE TABLE task_instance (state TEXT, next_kwargs JSON);"
-            "CREATE TABLE xcom (value BLOB);"
-        )
-    return made
-
-
-def write(airflow, sql, *values):
-    with contextlib.closing(sqlite3.connect(airflow.database)) as database, database:
-        database.execute(sql, values)
-
-
 def found(airflow, *files):
     return search({"secret": forms(SECRET)}, airflow, files).leaks
 
 
 def places(airflow):
-    """Tables and columns; the raw files of the database hold whatever stands there in plain text."""
+    """Tables and columns, without the raw files of the database, which also hold every plain text."""
     return {leak.place for leak in found(airflow) if not leak.place.startswith("airflow.db")}
 
 
-def sealed(airflow, text=SECRET):
-    return Fernet(airflow.fernet_key).encrypt(text.encode()).decode()
+def encrypted_text(airflow):
+    return Fernet(airflow.fernet_key).encrypt(SECRET.encode()).decode()
 
 
-def test_the_connection_s_own_encrypted_password_is_no_leak(airflow):
+def test_the_encrypted_password_of_a_connection_is_not_a_leak(airflow, write):
     watch(airflow)
-    write(airflow, "INSERT INTO connection VALUES (1, ?, NULL)", sealed(airflow))
+    write("INSERT INTO connection VALUES (1, ?, NULL)", values=[encrypted_text(airflow)])
     assert found(airflow) == []
 
 
-def test_a_password_that_is_not_encrypted_is_one(airflow):
-    write(airflow, "INSERT INTO connection VALUES (1, ?, NULL)", SECRET)
+def test_a_password_that_is_not_encrypted_is_a_leak(airflow, write):
+    write("INSERT INTO connection VALUES (1, ?, NULL)", values=[SECRET])
     assert places(airflow) == {"connection.password"}
 
 
 @pytest.mark.parametrize("place", ["connection.extra", "variable.val", "trigger.kwargs"])
-def test_what_airflow_has_encrypted_is_decrypted_and_searched(airflow, place):
+def test_text_that_airflow_encrypted_is_decrypted_and_searched(airflow, write, place):
     table, column = place.split(".")
-    value = json.dumps({"kept": sealed(airflow)})
-    write(airflow, f"INSERT INTO {table} ({column}) VALUES (?)", value)
+    value = json.dumps({"kept": encrypted_text(airflow)})
+    write(f"INSERT INTO {table} ({column}) VALUES (?)", values=[value])
     assert found(airflow) == [Leak(place, "secret as plain text")]
 
 
-def test_what_was_sealed_with_another_key_stays_sealed(airflow):
-    write(airflow, "INSERT INTO xcom VALUES (?)", Fernet(Fernet.generate_key()).encrypt(SECRET.encode()))
+def test_text_that_was_encrypted_with_another_key_is_not_decrypted(airflow, write):
+    write("INSERT INTO xcom VALUES (?)", values=[Fernet(Fernet.generate_key()).encrypt(SECRET.encode())])
     assert found(airflow) == []
 
 
 @pytest.mark.parametrize("value", [SECRET, SECRET.encode(), json.dumps(SECRET)])
-def test_plain_text_is_found_in_a_row_and_in_the_database_s_raw_files(airflow, value):
+def test_plain_text_is_found_in_a_row_and_in_the_raw_files_of_the_database(airflow, value):
     with contextlib.closing(sqlite3.connect(airflow.database)) as database:
         database.execute("INSERT INTO xcom VALUES (?)", (value,))
         database.commit()
@@ -156,18 +134,18 @@ def test_plain_text_is_found_in_a_row_and_in_the_database_s_raw_files(airflow, v
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_a_row_that_lived_for_a_moment_is_found_once_somebody_watches(airflow, encrypted):
+def test_a_deleted_row_is_found_if_the_database_was_watched(airflow, write, encrypted):
     watch(airflow)
-    write(airflow, "INSERT INTO trigger VALUES (1, ?)", sealed(airflow) if encrypted else SECRET)
-    write(airflow, "DELETE FROM trigger")
+    write("INSERT INTO trigger VALUES (1, ?)", values=[encrypted_text(airflow) if encrypted else SECRET])
+    write("DELETE FROM trigger")
     assert places(airflow) == {"trigger.kwargs"}
 
 
-def test_a_value_that_was_replaced_is_found_once_somebody_watches(airflow):
-    write(airflow, "INSERT INTO task_instance VALUES ('deferred', NULL)")
+def test_a_replaced_value_is_found_if_the_database_was_watched(airflow, write):
+    write("INSERT INTO task_instance (state) VALUES ('deferred')")
     watch(airflow)
     for value in (SECRET, None):
-        write(airflow, "UPDATE task_instance SET next_kwargs = ?", value)
+        write("UPDATE task_instance SET next_kwargs = ?", values=[value])
     assert places(airflow) == {"task_instance.next_kwargs"}
 
 
@@ -187,7 +165,7 @@ def test_every_file_of_the_home_directory_and_other_files_are_searched_and_count
     assert search({}, airflow, [other]).searched >= size
 
 
-def test_a_file_that_is_gone_when_its_turn_comes_is_no_error(airflow, monkeypatch):
+def test_a_file_that_is_deleted_during_the_search_is_not_an_error(airflow, monkeypatch):
     (airflow.home / "airflow.db-journal").touch()
     (airflow.home / "last.log").write_text(SECRET)
     read = Path.read_bytes

@@ -1,4 +1,4 @@
-"""A private Airflow hears nothing of its surroundings and tells them nothing."""
+"""A private Airflow uses no settings of its surroundings and sends nothing out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.settings import environment
+from harness.settings import environment
 
 
 @pytest.fixture
@@ -15,29 +15,22 @@ def settings(monkeypatch):
     for name in ("AIRFLOW_HOME", "AIRFLOW__CORE__EXECUTOR", "AIRFLOW_CONN_ATLAS_DEFAULT", "HTTPS_PROXY", "http_proxy"):
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("LANG", "C.UTF-8")
-    return environment(
-        home=Path("/home/of/it"),
-        python=Path(sys.executable),
-        dags_folder=Path("/dags"),
-        url="http://127.0.0.1:1234",
-        fernet_key="key",
-        slots=3,
-    )
+    return environment(Path("/own/home"), Path("/dags"), url="http://127.0.0.1:1234", fernet_key="key", slots=3)
 
 
-def test_nobody_else_s_airflow_and_no_proxy_reach_in(settings):
+def test_settings_of_another_airflow_and_proxies_are_left_out(settings):
     assert "theirs" not in settings.values()
     assert settings["LANG"] == "C.UTF-8"
-    assert settings["AIRFLOW_HOME"] == settings["HOME"] == "/home/of/it"
+    assert settings["AIRFLOW_HOME"] == settings["HOME"] == "/own/home"
 
 
-def test_workers_find_the_api_and_commands_their_interpreter(settings):
+def test_workers_find_the_api_and_commands_find_the_interpreter(settings):
     assert settings["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:1234/execution/"
     assert settings["PATH"].startswith(str(Path(sys.executable).parent))
     assert settings["AIRFLOW__CORE__PARALLELISM"] == "3"
 
 
-def test_secrets_at_rest_are_encrypted_and_usage_is_not_reported(settings):
+def test_stored_secrets_are_encrypted_and_usage_is_not_reported(settings):
     assert settings["AIRFLOW__CORE__FERNET_KEY"] == "key"
     assert len(settings["AIRFLOW__API_AUTH__JWT_SECRET"]) >= 64
     assert settings["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"

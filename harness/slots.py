@@ -1,4 +1,4 @@
-"""Slots are counted while they are taken, for the database calls a deferral running time and forgets earlier tries."""
+"""Slots are counted while tasks run: the database counts deferred time as running time and keeps no earlier tries."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ RUNNING = "SELECT dag_id, run_id, count(*) FROM task_instance WHERE state = 'run
 
 class SlotSampler:
     """
-    Adds up the running task instances of each DAG run, several times a second.
+    Counts the running task instances of each DAG run several times a second.
 
-    :param query: asks the metadata database
+    `seconds` holds the slot-seconds by DAG id and run id, all tries together. A deferred task takes no slot.
     """
 
     def __init__(self, query: Callable[[str], list[Any]]) -> None:
@@ -40,7 +40,7 @@ class SlotSampler:
     def _run(self) -> None:
         before = time.monotonic()
         while not self._ended.wait(INTERVAL):
-            # The database may be locked; the next sample then stands for both.
+            # If the database is locked, the next sample stands for both intervals.
             with contextlib.suppress(sqlite3.OperationalError):
                 rows = self._query(RUNNING)
                 now = time.monotonic()

@@ -1,4 +1,4 @@
-"""What came of a DAG run, in its own words where it failed: Airflow's logs go with the Airflow."""
+"""The result of a DAG run. It includes the error texts, because a private Airflow's logs are deleted with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DagRunResult:
 
     :param state: `success` or `failed`
     :param tasks: the state of each task instance by task id and map index (-1 for a task that is not mapped)
-    :param start: when the run began to run, in UTC
+    :param start: when the run began, in UTC
     :param end: when it finished, in UTC
     """
 
@@ -37,21 +37,22 @@ class DagRunResult:
 
     def errors(self, logs: Iterable[tuple[Path, bytes]]) -> Iterator[str]:
         """
-        The errors in the logs of its tasks, one at a time and each behind its task id.
+        The errors of its tasks, each after its task id.
 
-        :param logs: the log files of an Airflow, those of other runs among them
+        :param logs: the log files of an Airflow, also those of other runs
         """
         for path, text in logs:
             if f"run_id={self.run_id}" in path.parts:
                 task = next(part for part in path.parts if part.startswith("task_id="))
-                for line in text.decode(errors="replace").splitlines():
-                    if error := error_in(line):
-                        yield f"{self.dag_id} {task.removeprefix('task_id=')}: {error}"
+                for error in errors_in(text):
+                    yield f"{self.dag_id} {task.removeprefix('task_id=')}: {error}"
 
 
-def error_in(line: str) -> str:
-    """The error that a line of a task's log tells, as `Type: message` on Airflow 3; else an empty text."""
-    if '"error_detail":' in line:  # Airflow 3
-        first = json.loads(line)["error_detail"][0]
-        return f"{first['exc_type']}: {first['exc_value']}"
-    return line.partition(" ERROR - ")[2]  # Airflow 2
+def errors_in(log: bytes) -> Iterator[str]:
+    """The errors in the log of a task, in order; on Airflow 3 each as `Type: message`."""
+    for line in log.decode(errors="replace").splitlines():
+        if '"error_detail":' in line:  # Airflow 3
+            first = json.loads(line)["error_detail"][0]
+            yield f"{first['exc_type']}: {first['exc_value']}"
+        elif error := line.partition(" ERROR - ")[2]:  # Airflow 2
+            yield error
