@@ -46,6 +46,15 @@ def test_it_revokes_sealed_tokens_one_after_another(hook, atlas_sandbox):
     assert atlas_sandbox.counters.active == 0
 
 
+def test_a_deferred_generate_and_a_deferred_revoke_log_the_fingerprint(hook, atlas_sandbox, caplog):
+    caplog.set_level("INFO")
+    sealed = event_of(trigger())["token"]
+    fingerprint = hook.unseal(sealed).fingerprint
+    assert f"Generated Atlas token {fingerprint}, valid for 60 min." in caplog.text
+    event_of(trigger(action="revoke", tokens=sealed))
+    assert f"Revoked Atlas token {fingerprint}." in caplog.text
+
+
 @pytest.mark.parametrize("moment", ["soon", None, 10**400])
 def test_times_that_are_none_end_in_an_event_too(atlas_sandbox, moment):
     event = event_of(AtlasTokenTrigger(moment=moment))
