@@ -7,7 +7,7 @@ import logging
 from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_atlas.exceptions import AtlasError
-from airflow_provider_atlas.oauth.limits import describe
+from airflow_provider_atlas.oauth.retry_after import describe
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.exceptions import AtlasError
-from airflow_provider_atlas.oauth.limits import seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, RetryDecision, RetryPolicy

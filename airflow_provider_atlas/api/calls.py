@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.api.errors import api_error
 from airflow_provider_atlas.api.limits import limit_of
-from airflow_provider_atlas.api.urls import media_type
+from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import AtlasApiError
 from airflow_provider_atlas.oauth.responses import json_object
 from airflow_provider_atlas.oauth.transport import ask

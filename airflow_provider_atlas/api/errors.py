@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.exceptions import AtlasApiError
-from airflow_provider_atlas.oauth.responses import words
+from airflow_provider_atlas.oauth.responses import json_object, words
+
+if TYPE_CHECKING:
+    import requests
 
 
 def api_error(
@@ -41,3 +44,8 @@ def api_error(
         ],
         retry_after=retry_after,
     )
+
+
+def refuses_token(response: requests.Response) -> bool:
+    """Whether a 401 may be about the token. With this code it is about rights, which no other token has either."""
+    return response.status_code == 401 and (json_object(response.content) or {}).get("errorCode") != "USER_UNAUTHORIZED"

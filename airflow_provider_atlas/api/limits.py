@@ -1,12 +1,12 @@
-"""The Administration API's limits, read from its responses. How long to wait is decided in :mod:`.oauth.limits`."""
+"""The Administration API's limits, read from its responses. :mod:`.oauth.retry_after` decides how long to wait."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow_provider_atlas.exceptions import RateLimited, RetryableResponse, ServiceUnavailable
-from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, retry_after
 from airflow_provider_atlas.oauth.responses import json_object
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, retry_after
 
 if TYPE_CHECKING:
     import requests

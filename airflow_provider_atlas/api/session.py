@@ -19,11 +19,12 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import rewind_body
 
+from airflow_provider_atlas.api.errors import refuses_token
 from airflow_provider_atlas.api.limits import limit_of
-from airflow_provider_atlas.api.urls import at_atlas, media_type
+from airflow_provider_atlas.api.urls import at_atlas
+from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import InvalidCall
-from airflow_provider_atlas.oauth.limits import describe, seconds_to_wait
-from airflow_provider_atlas.oauth.responses import json_object
+from airflow_provider_atlas.oauth.retry_after import describe, seconds_to_wait
 from airflow_provider_atlas.oauth.token import AccessToken
 from airflow_provider_atlas.oauth.transport import Transport
 
@@ -177,7 +178,7 @@ class _BearerAdapter(HTTPAdapter):
                 response = super().send(request, *args, **kwargs)
             finally:
                 del request.headers["Authorization"]
-            if turn == REPLACEMENTS or not _refuses_token(response) or not _rewind(request):
+            if turn == REPLACEMENTS or not refuses_token(response) or not _rewind(request):
                 break
             other = source.replace(token)
             if other is None:
@@ -185,11 +186,6 @@ class _BearerAdapter(HTTPAdapter):
             token = other
             response.close()
         return response
-
-
-def _refuses_token(response: requests.Response) -> bool:
-    """Whether a 401 may be about the token. With this code it is about rights, which no other token has either."""
-    return response.status_code == 401 and (json_object(response.content) or {}).get("errorCode") != "USER_UNAUTHORIZED"
 
 
 def _rewind(request: requests.PreparedRequest) -> bool:

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 
 from airflow_provider_atlas.cache.variables import Store
 from airflow_provider_atlas.exceptions import RateLimited, StoreUnavailable
-from airflow_provider_atlas.oauth.limits import LONGEST_WAIT
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT
 
 #: Seconds between writing one's nonce and looking whether it still stands.
 PAUSE = 0.5

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from airflow_provider_atlas.cache import sealing
-from airflow_provider_atlas.cache.memory import SKEW
+from airflow_provider_atlas.cache.refusals import SKEW
 from airflow_provider_atlas.cache.variables import warn_once
 from airflow_provider_atlas.exceptions import InvalidSealedToken
 from airflow_provider_atlas.oauth.account import ServiceAccount

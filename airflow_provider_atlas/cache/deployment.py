@@ -21,12 +21,13 @@ from typing import TypeVar
 
 from airflow_provider_atlas.cache.claim import POLL, Claim
 from airflow_provider_atlas.cache.content import Content, decode, encode
-from airflow_provider_atlas.cache.memory import REFUSAL_PAUSE, SKEW, Renewal, renewal, surely_expired
+from airflow_provider_atlas.cache.memory import Renewal, renewal, surely_expired
+from airflow_provider_atlas.cache.refusals import may_request as refusal_may_request
 from airflow_provider_atlas.cache.variables import Store, warn_once
 from airflow_provider_atlas.exceptions import AtlasError, RateLimited, StoreUnavailable
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from airflow_provider_atlas.oauth.limits import seconds_to_wait
 from airflow_provider_atlas.oauth.retry import call_with_retry, recording_wait
+from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
 from airflow_provider_atlas.oauth.token import AccessToken
 
 T = TypeVar("T")
@@ -111,9 +112,7 @@ class SharedToken:
             token = content.token
             if token is not None and token.value != refused.value and self._lives(token):
                 return token
-            # A stamp from a near future is another worker's clock, and as recent as can be.
-            recent = self._clock() - REFUSAL_PAUSE < content.refused_at < self._clock() + SKEW
-            return refused if recent else None
+            return None if refusal_may_request(content.refused_at, self._clock()) else refused
 
         try:
             token = self._exchange(another, refused=True)

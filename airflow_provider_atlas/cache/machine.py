@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from airflow_provider_atlas.oauth.limits import LONGEST_WAIT
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT
 
 
 def note_rate_limit(account: ServiceAccount, action: str, until: float) -> None:

@@ -17,16 +17,13 @@ from concurrent.futures import Future
 from enum import Enum
 from functools import partial
 
+from airflow_provider_atlas.cache.refusals import SKEW, may_request
 from airflow_provider_atlas.oauth.token import AccessToken
 
 log = logging.getLogger(__name__)
 
 #: A token that could not be renewed yet, or that others are renewing, is looked at again after so many seconds.
 PAUSE = 30.0
-#: A refusal by Atlas may cause one new token in this many seconds.
-REFUSAL_PAUSE = 60.0
-#: Clocks of workers may differ by so many seconds.
-SKEW = 900.0
 
 
 class Renewal(Enum):
@@ -72,7 +69,7 @@ class TokenCache:
         self._lock = threading.Lock()
         self._held: tuple[AccessToken, float] | None = None  # with the time until which nobody needs to look at it
         self._flight: Future[AccessToken | None] | None = None
-        self._refusals_until = 0.0
+        self._refused_at = 0.0  # when a refusal last caused a new token
         self._replacing = False  # whether the flight is for a refused token
         _live.add(self)
 
@@ -111,8 +108,7 @@ class TokenCache:
         """
         Another token in place of one that Atlas refused: the cache's, if it is another, else what ``fetch`` returns.
 
-        :param fetch: is told whether it may request a token. Refusals may cause one in :data:`REFUSAL_PAUSE`: a new
-            token that is refused as well lacks rights, and a fleet without rights must not use up the active tokens.
+        :param fetch: is told whether it may request a token. See :mod:`.refusals`.
         :return: ``None`` if there is no other token. The refused one stays: another would be refused as well.
         """
         while True:
@@ -122,11 +118,11 @@ class TokenCache:
                 leading, flight = self._board(replacing=True)
                 same_purpose = self._replacing
                 now = self._clock()
-                may_request = now >= self._refusals_until
-                if leading and may_request:
-                    self._refusals_until = now + REFUSAL_PAUSE
+                allowed = may_request(self._refused_at, now)
+                if leading and allowed:
+                    self._refused_at = now
             if leading:
-                self._lead(flight, partial(fetch, may_request), Renewal.MANDATORY)
+                self._lead(flight, partial(fetch, allowed), Renewal.MANDATORY)
             error = flight.exception()  # a renewal's result says nothing about the refused token: look again
             if leading or (same_purpose and not isinstance(error, _Interrupted)):
                 return flight.result()

@@ -1,17 +1,19 @@
-"""The connection form's further fields for Airflow 2.11 to 3.1: WTForms widgets."""
+"""The connection form for Airflow 2.11 to 3.1, which ask the hook for labels and WTForms widgets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_atlas.get_provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
 
-def widgets(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """
-    Make a widget of each field.
 
-    :param fields: as in :data:`airflow_provider_atlas.get_provider_info.CONNECTION_FIELDS`.
-    """
+def labels() -> dict[str, Any]:
+    """The standard fields' labels and placeholders."""
+    return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
+
+
+def widgets() -> dict[str, Any]:
+    """A widget for each field of the extra."""
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
     from wtforms import StringField
     from wtforms.validators import Optional, any_of
@@ -25,5 +27,5 @@ def widgets(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             widget=BS3TextFieldWidget(),
             validators=[Optional(), *([any_of(field["schema"]["enum"])] if "enum" in field["schema"] else [])],
         )
-        for name, field in fields.items()
+        for name, field in CONNECTION_FIELDS.items()
     }

@@ -19,12 +19,7 @@ from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 from airflow_provider_atlas.api import calls
 from airflow_provider_atlas.cache import sealing, task
 from airflow_provider_atlas.exceptions import AtlasError, InvalidSealedToken
-from airflow_provider_atlas.get_provider_info import (
-    CONNECTION_FIELDS,
-    CONNECTION_TYPE,
-    HOOK_NAME,
-    UI_FIELD_BEHAVIOUR,
-)
+from airflow_provider_atlas.get_provider_info import CONNECTION_TYPE, HOOK_NAME
 from airflow_provider_atlas.hooks.settings import Settings
 from airflow_provider_atlas.hooks.tokens import (
     DeploymentToken,
@@ -130,15 +125,17 @@ class AtlasServiceAccountHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """The form's labels for Airflow 2.11 to 3.1, from :mod:`airflow_provider_atlas.get_provider_info`."""
-        return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
+        """The form's labels, see :mod:`airflow_provider_atlas.hooks.form`."""
+        from airflow_provider_atlas.hooks import form
+
+        return form.labels()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """The form's further fields for Airflow 2.11 to 3.1, from :mod:`airflow_provider_atlas.get_provider_info`."""
-        from airflow_provider_atlas.hooks.form import widgets
+        """The form's further fields, see :mod:`airflow_provider_atlas.hooks.form`."""
+        from airflow_provider_atlas.hooks import form
 
-        return widgets(CONNECTION_FIELDS)
+        return form.widgets()
 
     @cached_property
     def settings(self) -> Settings:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_atlas.api.urls import DEFAULT_API_VERSION, is_version
+from airflow_provider_atlas.api.version import DEFAULT_API_VERSION, is_version
 from airflow_provider_atlas.exceptions import InvalidConnection
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from airflow_provider_atlas.oauth.limits import LONGEST_SECONDS
+from airflow_provider_atlas.oauth.retry_after import LONGEST_SECONDS
 from airflow_provider_atlas.oauth.transport import Transport
 
 if TYPE_CHECKING:

@@ -105,10 +105,11 @@ class TokenSource(ABC):
     def __init__(self, tokens: Tokens, cache: TokenCache) -> None:
         self._tokens = tokens
         self._cache = cache
+        self._fetcher = self._fetch  # bound once: a warm `get` is called before each request
 
     def get(self) -> AccessToken:
         """A token that is valid now."""
-        return self._cache.get(self._fetch)
+        return self._cache.get(self._fetcher)
 
     @abstractmethod
     def replace(self, refused: AccessToken) -> AccessToken | None:

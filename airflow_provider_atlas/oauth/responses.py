@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_atlas import exceptions as errors
-from airflow_provider_atlas.oauth.limits import retry_after, stated_limit
+from airflow_provider_atlas.oauth.retry_after import retry_after, stated_limit
 from airflow_provider_atlas.oauth.token import AccessToken
 
 #: Atlas's tokens live for an hour; a lifetime of more than a day is refused. Seconds.

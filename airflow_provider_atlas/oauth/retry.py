@@ -1,4 +1,4 @@
-"""Waits for Atlas in the process that makes the request: tenacity's loop around the decision of :mod:`.limits`."""
+"""Waits for Atlas in the process that makes the request: tenacity's loop around the decision of :mod:`.retry_after`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from airflow_provider_atlas.exceptions import AtlasError
-from airflow_provider_atlas.oauth.limits import seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
 
 T = TypeVar("T")
 

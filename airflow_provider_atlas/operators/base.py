@@ -12,7 +12,7 @@ from airflow_provider_atlas import metrics
 from airflow_provider_atlas.cache import machine
 from airflow_provider_atlas.exceptions import AtlasError, RateLimited
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
-from airflow_provider_atlas.oauth.limits import seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
 
 if TYPE_CHECKING:
     from airflow_provider_atlas.hooks.settings import Settings

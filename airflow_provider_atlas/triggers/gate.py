@@ -65,7 +65,7 @@ class Gate:
         """
         Close after a refusal.
 
-        :param wait: seconds, as :func:`airflow_provider_atlas.oauth.limits.seconds_to_wait` decided.
+        :param wait: seconds, as :func:`airflow_provider_atlas.oauth.retry_after.seconds_to_wait` decided.
         :return: seconds until the gate opens.
         """
         now = self._clock()

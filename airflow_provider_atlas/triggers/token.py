@@ -23,7 +23,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider_atlas import metrics
 from airflow_provider_atlas.exceptions import AtlasError, InvalidCall, InvalidConnection, RateLimited
-from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, seconds_to_wait
 from airflow_provider_atlas.triggers import events
 from airflow_provider_atlas.triggers.gate import Gate, gate_for
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_atlas.api.urls import at_atlas, media_type
+from airflow_provider_atlas.api.urls import at_atlas
+from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import InvalidCall
 
 BASE = "https://cloud.mongodb.com"

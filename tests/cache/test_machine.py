@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_atlas.cache import machine
-from airflow_provider_atlas.oauth.limits import LONGEST_WAIT
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT
 
 NOW = 1_800_000_000.0
 

@@ -19,7 +19,7 @@ from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.cache import sealing
 from airflow_provider_atlas.exceptions import AtlasApiError, AtlasError, InvalidSealedToken
 from airflow_provider_atlas.oauth.client import TokenClient
-from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, seconds_to_wait
 from airflow_provider_atlas.operators.token import _items
 from airflow_provider_atlas.triggers import token as module
 from airflow_provider_atlas.triggers.events import failure, load

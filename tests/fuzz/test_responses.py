@@ -16,8 +16,8 @@ from airflow_provider_atlas.api.errors import api_error
 from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.exceptions import AtlasApiError
 from airflow_provider_atlas.oauth.client import TokenClient
-from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, retry_after, seconds_to_wait, stated_limit
 from airflow_provider_atlas.oauth.responses import LONGEST_DESCRIPTION, LONGEST_LIFETIME, json_object
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, retry_after, seconds_to_wait, stated_limit
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.conftest import CLIENT_SECRET, TOKEN
 from tests.fuzz.properties import (

@@ -22,7 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from airflow_provider_atlas.cache.claim import PAUSE, POLL, STALE
 from airflow_provider_atlas.cache.deployment import SharedToken
-from airflow_provider_atlas.cache.memory import REFUSAL_PAUSE, Renewal, renewal
+from airflow_provider_atlas.cache.memory import Renewal, renewal
+from airflow_provider_atlas.cache.refusals import REFUSAL_PAUSE
 from airflow_provider_atlas.exceptions import AtlasError, AtlasUnreachable, RateLimited
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.cache.fakes import MemoryStore

@@ -16,7 +16,7 @@ from airflow_provider_atlas.cache.claim import Claim
 from airflow_provider_atlas.cache.content import Content, decode, encode
 from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.exceptions import AtlasError, InvalidSealedToken, RateLimited
-from airflow_provider_atlas.oauth.limits import LONGEST_WAIT
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.cache.fakes import MemoryStore
 from tests.conftest import CLIENT_SECRET, TOKEN, Clock

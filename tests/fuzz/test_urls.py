@@ -11,10 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from airflow_provider_atlas.api.urls import at_atlas, is_version, media_type
+from airflow_provider_atlas.api.urls import at_atlas
+from airflow_provider_atlas.api.version import is_version, media_type
 from airflow_provider_atlas.exceptions import AtlasError, InvalidCall, InvalidConnection
 from airflow_provider_atlas.hooks.settings import Settings
-from airflow_provider_atlas.oauth.account import ServiceAccount, is_loopback, origin
+from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.base_url import is_loopback, origin
 from tests.conftest import CLIENT_ID, CLIENT_SECRET
 from tests.fuzz.properties import any_text, as_json, json_values, nested, numbers, right_or_typed, scalars
 

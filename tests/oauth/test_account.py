@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_atlas.exceptions import InvalidConnection
-from airflow_provider_atlas.oauth.account import ServiceAccount, origin
+from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.base_url import origin
 from tests.conftest import CLIENT_ID, CLIENT_SECRET
 
 

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_atlas import exceptions as errors
-from airflow_provider_atlas.oauth.limits import LONGEST_WAIT, retry_after, seconds_to_wait, stated_limit
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, retry_after, seconds_to_wait, stated_limit
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 
