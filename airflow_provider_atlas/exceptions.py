@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 
 class AtlasError(Exception):
@@ -53,6 +53,13 @@ class InvalidConnection(AtlasError, AirflowFailException):
     """A field of the connection is wrong. Nothing was sent to Atlas."""
 
     summary = "The Atlas connection cannot be used"
+
+
+class ConnectionNotFound(AtlasError, AirflowNotFoundException):
+    """The connection was not found. It may exist: a secrets backend that fails once looks the same to a task."""
+
+    summary = "The Atlas connection was not found"
+    remedy = "Check the connection id, and the secrets backend if the connection exists."
 
 
 class InvalidCall(AtlasError, AirflowFailException):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_atlas.exceptions import AtlasError
+from airflow_provider_atlas.exceptions import AtlasError, StoreUnavailable
 from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class AtlasRetryPolicy(RetryPolicy):
         if not isinstance(exception, AtlasError):
             return RetryDecision.default()
         wait = seconds_to_wait(exception, try_number, deferred=True)
+        if wait is None and isinstance(exception, StoreUnavailable):
+            return RetryDecision.default()
         if wait is None:
             return RetryDecision.fail(reason=str(exception))
         return RetryDecision.retry(delay=timedelta(seconds=wait), reason=str(exception))

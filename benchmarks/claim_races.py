@@ -75,16 +75,18 @@ def work(address: str) -> None:
     client = TokenClient(AtlasServiceAccountHook().settings.account)
     with Client(address, "AF_UNIX") as parent:
         while start := parent.recv():
-            minted: list[AccessToken] = []
+            requests = 0
 
-            def mint(minted: list[AccessToken] = minted) -> AccessToken:
-                minted.append(client.generate())
-                return minted[-1]
+            def generate(generated: list[AccessToken]) -> AccessToken:
+                nonlocal requests
+                requests += 1
+                generated.append(client.generate())
+                return generated[-1]
 
             store = Watched()
             time.sleep(start - time.monotonic())
-            SharedToken(client.account, store, mint, max_wait=60).get()
-            parent.send(Result(len(minted), time.monotonic() - start, store.stall))
+            SharedToken(client.account, store, generate, lambda token: client.revoke(token.value), max_wait=60).get()
+            parent.send(Result(requests, time.monotonic() - start, store.stall))
 
 
 def run(races: int, sandbox: Sandbox, home: Path) -> list[list[Result]]:

@@ -49,13 +49,10 @@ class Fixed:
         now = datetime.now(UTC)
         self.token = AccessToken("t" * 1000, "Bearer", now, now + timedelta(hours=1))
 
-    def get(self) -> AccessToken:
+    def get(self, max_wait: float) -> AccessToken:
         return self.token
 
-    def replace(self, refused: AccessToken) -> None:
-        return None
-
-    def replace_token(self, refused: AccessToken) -> AccessToken | None:
+    def replace(self, refused: AccessToken, max_wait: float) -> None:
         return None
 
 

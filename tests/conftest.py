@@ -53,7 +53,7 @@ def deployment_token(hook: AtlasServiceAccountHook) -> tokens.DeploymentToken:
 
 def shared_token(hook: AtlasServiceAccountHook) -> SharedToken:
     """What the hook's deployment has in the store."""
-    return deployment_token(hook)._shared([], 0)
+    return deployment_token(hook)._shared(0)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_atlas.api.errors import api_error
+from airflow_provider_atlas.api.codes import api_error
 from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import AtlasApiError

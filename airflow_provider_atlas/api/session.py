@@ -7,7 +7,6 @@ origin: a link or a redirect that leads elsewhere has no adapter and is refused 
 
 from __future__ import annotations
 
-import itertools
 import logging
 import re
 import time
@@ -19,12 +18,12 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import rewind_body
 
-from airflow_provider_atlas.api.errors import refuses_token
+from airflow_provider_atlas.api.codes import refuses_token
 from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.urls import at_atlas
 from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import InvalidCall
-from airflow_provider_atlas.oauth.retry_after import describe, seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import Backoff, describe
 from airflow_provider_atlas.oauth.token import AccessToken
 from airflow_provider_atlas.oauth.transport import Transport
 
@@ -43,10 +42,10 @@ _ID = re.compile(r"(?<=/)[0-9a-fA-F]{24}(?=/|$)")
 class TokenSource(Protocol):
     """Where the session's tokens come from."""
 
-    def get(self) -> AccessToken:
-        """A token that is valid now."""
+    def get(self, max_wait: float) -> AccessToken:
+        """A token that is valid now. Waits ``max_wait`` seconds at most."""
 
-    def replace(self, refused: AccessToken) -> AccessToken | None:
+    def replace(self, refused: AccessToken, max_wait: float) -> AccessToken | None:
         """Another token in place of one that Atlas refused, or ``None`` if there is none."""
 
 
@@ -155,11 +154,11 @@ class _BearerAdapter(HTTPAdapter):
         self.used: deque[str] = deque(maxlen=REMEMBERED)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        deadline = time.monotonic() + self._max_wait
-        for attempt in itertools.count(1):
-            response = self._send_with_token(request, *args, **kwargs)
+        deadline, backoff = time.monotonic() + self._max_wait, Backoff()
+        while True:
+            response = self._send_with_token(deadline, request, *args, **kwargs)
             limit = limit_of(response)
-            wait = seconds_to_wait(limit, attempt) if limit is not None and _rewind(request) else None
+            wait = backoff.seconds(limit) if limit is not None and _rewind(request) else None
             if limit is None or wait is None or time.monotonic() + wait > deadline:
                 break
             log.info("%s", describe(limit, wait))
@@ -167,9 +166,11 @@ class _BearerAdapter(HTTPAdapter):
             time.sleep(wait)
         return response
 
-    def _send_with_token(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+    def _send_with_token(
+        self, deadline: float, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
         source = self._source()
-        token = source.get()
+        token = source.get(max(deadline - time.monotonic(), 0.0))
         for turn in range(REPLACEMENTS + 1):
             if token.value not in self.used:
                 self.used.append(token.value)
@@ -180,7 +181,7 @@ class _BearerAdapter(HTTPAdapter):
                 del request.headers["Authorization"]
             if turn == REPLACEMENTS or not refuses_token(response) or not _rewind(request):
                 break
-            other = source.replace(token)
+            other = source.replace(token, max(deadline - time.monotonic(), 0.0))
             if other is None:
                 break
             token = other

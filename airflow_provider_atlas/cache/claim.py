@@ -1,16 +1,19 @@
-"""One writer at a time, by Fischer's timed mutual exclusion.
+"""One task at a time renews the deployment's token, although Airflow's Variables have no compare-and-set.
 
-Airflow's Variables have no compare-and-set, so nobody can take a lock in one step. Fischer's algorithm (L. Lamport, "A
-Fast Mutual Exclusion Algorithm", ACM TOCS 5(1), 1987, who credits M. Fischer) makes do with reads, writes and a pause:
-see that nobody has the claim, write one's own nonce, wait for longer than anybody takes from seeing to writing, and
-look again. Whoever still finds their own nonce has the claim, since the last writer wins and nobody writes over a claim
-that they see. A process that stalls for longer than the pause between its look and its write breaks the exclusion. That
-costs one extra token here, never an error, and that is why a pause of this length is enough.
+Two Variables make a lock. A task that sees neither a holder nor another candidate writes its nonce into the *claim*,
+pauses, and looks again. If its nonce still stands and there is no holder, it writes itself into the *holder* and looks
+a last time whether its nonce still stands: then the lock is its own. At most one task can see that, however long a call
+of the store takes (the "splitter" of L. Lamport, "A Fast Mutual Exclusion Algorithm", ACM TOCS 5(1), 1987). The pause
+(M. Fischer's, in the same paper) makes it likely that one does: the candidates that looked at the same moment have
+written by then, and the last one wins.
 
-A holder that dies leaves its claim behind. A claim is stale when its nonce has stood unchanged for some seconds of *the
-observer's own* monotonic clock, so that clocks need not agree; a holder that waits for Atlas renews its nonce
-meanwhile, and says how long it is going to wait. Who may not wait for long enough to see a claim go stale believes a
-holder for as long after each word of it, by the epoch clock.
+A write that fails although another value stands there is a collision: another task wrote, and the lock is not ours. A
+write that succeeds and that no read confirms is a store that does not work.
+
+A task that is killed leaves its nonce behind. A candidate's is stale after :data:`STALE` seconds. A holder states for
+how long it may be busy, which is longer than a request can take, and its nonce is stale after that. Both are measured
+by the observer's own monotonic clock from when it first saw the nonce, so that clocks need not agree. A holder that
+took longer than it stated must not write any more (:meth:`Claim.stands`).
 """
 
 from __future__ import annotations
@@ -20,27 +23,27 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from airflow_provider_atlas.cache.variables import Store
-from airflow_provider_atlas.exceptions import RateLimited, StoreUnavailable
+from airflow_provider_atlas.exceptions import StoreUnavailable
 from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT
 
 #: Seconds between writing one's nonce and looking whether it still stands.
 PAUSE = 0.5
-#: Seconds after which a nonce that has not changed belongs to nobody any more.
+#: Seconds after which the nonce of a candidate that has not become the holder is stale.
 STALE = 10.0
-#: Seconds after which a holder that waits for Atlas renews its nonce.
-HEARTBEAT = 2.0
-#: Seconds between two looks of those who wait for the holder.
-POLL = 0.5
+#: A value that was written and is not there is looked for so often: one failing read must not look like its absence.
+READS = 3
 
 
 class Claim:
     """
-    The right to renew a token that many share.
+    The right to change what many share.
 
     :param store: where all who compete can see it.
-    :param name: under which name.
+    :param name: of the Variable for the candidate.
+    :param holder_name: of the Variable for the holder, and for the time until which Atlas refuses requests.
     :param clock: epoch seconds.
     :param monotonic: seconds, of this machine only.
     :param sleep: waits.
@@ -50,130 +53,126 @@ class Claim:
         self,
         store: Store,
         name: str,
+        holder_name: str,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._clock = clock
         self._store = store
         self._name = name
+        self._holder_name = holder_name
+        self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
-        self._nonce: str | None = None
-        self._seen: tuple[str, float] | None = None
-        self._closed_until = 0.0
+        self._nonce: str | None = None  # in the claim, and perhaps in the holder
+        self._seen: dict[str, tuple[str, float]] = {}  # Variable -> its nonce, and when it was first seen
+        self._ends = 0.0  # when this holder must be through, by the monotonic clock
+        self._closed_until = 0.0  # epoch seconds
 
-    def closed_for(self) -> float:
-        """Seconds for which a holder that gave up has told all others not to ask Atlas."""
-        return self._left(self._read())
+    def look(self) -> tuple[bool, float]:
+        """Whether another task is the holder, and seconds for which a task was told that Atlas refuses requests."""
+        held = self._has_holder(self._store.read(self._holder_name))
+        return held, min(max(self._closed_until - self._clock(), 0.0), LONGEST_WAIT)
 
-    def give_up(self, wait: float) -> None:
-        """Tell the others not to ask Atlas either for so many seconds, once the claim is given back."""
-        self._closed_until = self._clock() + wait
+    def close(self, seconds: float) -> None:
+        """Tell the others, with the release, for how long Atlas refuses requests."""
+        self._closed_until = self._clock() + seconds
 
     @contextmanager
-    def held(self) -> Iterator[bool]:
-        """Try once to get the claim, without waiting for another holder; tells whether it is ours in the block."""
+    def held(self, seconds: float) -> Iterator[bool]:
+        """
+        Try once to become the holder, after :meth:`look` saw none, without waiting for another.
+
+        :param seconds: for which the block may be busy.
+        :return: whether the block has the claim.
+        """
         try:
-            yield self._try()
+            yield self._try(seconds)
         finally:
-            self._release()
+            if self._nonce is not None:
+                self._release()
 
-    def wait(self, deadline: float) -> None:
-        """
-        Wait a little for the holder.
+    def stands(self) -> bool:
+        """Whether this holder may still write: in time, and not replaced."""
+        return self._monotonic() < self._ends and self._read(self._holder_name).get("nonce") == self._nonce
 
-        :param deadline: of the monotonic clock.
-        :raises RateLimited: if the holder lives, waits for Atlas, and will do so beyond the deadline.
-        :raises RateLimited: also if it is not our turn by then; a store that works is no reason to ask out of turn.
-        """
-        holder = self._holder()
-        now = self._monotonic()
-        wait, until = (holder.get(name) if holder is not None else None for name in ("wait", "believed_until"))
-        # A clock that is far ahead of ours may not be believed for as long.
-        believed = isinstance(until, float) and 0 < until - self._clock() < 2 * STALE
-        if now >= deadline and isinstance(wait, float) and believed:
-            raise RateLimited(
-                "Another task is waiting for Atlas, and this one may not wait that long",
-                retry_after=min(max(0.0, wait), LONGEST_WAIT),  # in this order also of NaN
-            )
-        if now >= deadline + 2 * STALE:  # one dead holder is waited out, and the one who takes over from it
-            raise RateLimited(
-                "Other tasks are asking Atlas for the deployment's token, and this one may not wait longer"
-            )
-        self._sleep(POLL)
-
-    def keep(self, seconds: float) -> None:
-        """
-        Sleep while holding the claim, and let the others see that its holder lives and how long it is going to wait.
-
-        Ends early if somebody else has taken the claim.
-        """
-        end = self._monotonic() + seconds
-        while (left := end - self._monotonic()) > 0 and self._read().get("nonce") == self._nonce:
-            self._write(left)
-            self._sleep(min(left, HEARTBEAT))
-
-    def _try(self) -> bool:
-        if self._holder() is not None:
+    def _try(self, seconds: float) -> bool:
+        before = self._store.read(self._name)
+        if self._is_fresh(self._name, _parse(before).get("nonce"), STALE):
             return False
-        nonce = self._write(None)
+        self._nonce = secrets.token_hex(8)
+        if not self._wrote(self._name, {"nonce": self._nonce}, before):
+            return False
         self._sleep(PAUSE)
-        text = self._store.read(self._name)
-        if text is None:  # on Airflow 3 a backend that fails reads as empty
-            self._nonce = None
-            raise StoreUnavailable("Airflow's Variables do not keep what is written")
-        # A claim without a nonce has been another's, who is through with it already.
-        if _parse(text).get("nonce") != nonce:
-            self._nonce = None
-        return self._nonce is not None
+        if not self._is_candidate(before):
+            return False
+        before = self._store.read(self._holder_name)
+        if self._has_holder(before):
+            return False
+        self._ends = self._monotonic() + seconds
+        entry = {"nonce": self._nonce, "seconds": seconds, "closed_until": self._closed_until}
+        return self._wrote(self._holder_name, entry, before) and self._is_candidate(None)
 
-    def _left(self, claim: dict[str, object]) -> float:
-        until = claim.get("closed_until")
-        left = until - self._clock() if isinstance(until, float) else 0.0
-        # A spread and another worker's clock may go beyond the longest wait; what is far beyond, nobody has said.
-        return min(left, LONGEST_WAIT) if 0 < left < 2 * LONGEST_WAIT else 0.0
+    def _is_candidate(self, before: str | None) -> bool:
+        """Whether our nonce still stands in the claim. It was written, so its absence is a failure of the store."""
+        for _ in range(READS):
+            text = self._store.read(self._name)
+            if text not in (None, before):
+                return _parse(text).get("nonce") == self._nonce
+            self._sleep(PAUSE)
+        raise StoreUnavailable("Airflow's Variables do not keep what is written")
 
-    def _holder(self) -> dict[str, object] | None:
-        claim = self._read()
-        left = self._left(claim)
-        self._closed_until = self._clock() + left if left else 0.0  # to be handed on by whoever takes the claim
-        nonce = claim.get("nonce")
-        if not isinstance(nonce, str):
-            self._seen = None
-            return None
-        if self._seen is None or self._seen[0] != nonce:
-            self._seen = nonce, self._monotonic()
-        return claim if self._monotonic() - self._seen[1] < STALE else None
-
-    def _read(self) -> dict[str, object]:
-        return _parse(self._store.read(self._name) or "{}")
-
-    def _write(self, wait: float | None) -> str:
-        nonce = secrets.token_hex(8)
-        claim = {
-            "nonce": nonce,
-            "wait": wait,
-            "believed_until": self._clock() + STALE,
-            "closed_until": self._closed_until,
-        }
-        self._store.write(self._name, json.dumps(claim))
-        self._nonce = nonce
-        return nonce
+    def _wrote(self, name: str, entry: dict[str, object], before: str | None) -> bool:
+        """Write; ``False`` if another task wrote at the same time."""
+        try:
+            self._store.write(name, json.dumps(entry))
+        except StoreUnavailable:
+            if self._store.read(name) in (None, before):
+                raise
+            return False
+        return True
 
     def _release(self) -> None:
-        with suppress(StoreUnavailable):  # then it goes stale
-            if self._nonce is not None and self._read().get("nonce") == self._nonce:
-                closed = {"closed_until": self._closed_until} if self._closed_until else {}
-                self._store.write(self._name, json.dumps(closed))
-        self._nonce, self._closed_until = None, 0.0
+        """Free what still has our nonce. If that fails it goes stale."""
+        closed = {"closed_until": self._closed_until} if self._closed_until > self._clock() else {}
+        with suppress(StoreUnavailable):
+            self._free(self._holder_name, **closed)
+            self._free(self._name)
+        self._nonce, self._ends = None, 0.0
+
+    def _free(self, name: str, **more: float) -> None:
+        """Take our nonce out. The text differs from every earlier one, since a write is noticed by the change."""
+        if self._read(name).get("nonce") == self._nonce:
+            self._store.write(name, json.dumps({"nonce": None, "last": self._nonce, **more}))
+
+    def _has_holder(self, text: str | None) -> bool:
+        """Whether another task is the holder; notes until when Atlas refuses requests."""
+        entry = _parse(text)
+        until, seconds = entry.get("closed_until", 0.0), entry.get("seconds", STALE)
+        # A spread and another worker's clock may exceed the longest wait; nobody writes what is far beyond.
+        believable = isinstance(until, float) and until - self._clock() < 1.25 * LONGEST_WAIT
+        self._closed_until = float(until) if believable else 0.0
+        bounded = isinstance(seconds, float) and seconds < 2 * LONGEST_WAIT
+        return self._is_fresh(self._holder_name, entry.get("nonce"), float(seconds) if bounded else STALE)
+
+    def _is_fresh(self, name: str, nonce: object, seconds: float) -> bool:
+        """Whether a Variable has a nonce of another task that was first seen less than ``seconds`` ago."""
+        if not isinstance(nonce, str):
+            self._seen.pop(name, None)
+            return False
+        if name not in self._seen or self._seen[name][0] != nonce:
+            self._seen[name] = nonce, self._monotonic()
+        return self._monotonic() - self._seen[name][1] < seconds
+
+    def _read(self, name: str) -> dict[str, Any]:
+        return _parse(self._store.read(name))
 
 
-def _parse(text: str) -> dict[str, object]:
+def _parse(text: str | None) -> dict[str, Any]:
     try:
-        # A float of any digits is a number; an int of some hundred cannot be reckoned with.
-        claim = json.loads(text, parse_int=float)
+        # A float of any number of digits can be compared; an int of some hundred cannot be converted.
+        entry = json.loads(text or "{}", parse_int=float)
     except (ValueError, RecursionError):
         return {}
-    return claim if isinstance(claim, dict) else {}
+    return entry if isinstance(entry, dict) else {}

@@ -33,13 +33,17 @@ class Content:
     refused_at: float = 0.0
     foreign: tuple[tuple[str, float, bool], ...] = ()
 
+    @property
+    def tokens(self) -> list[AccessToken]:
+        """All tokens that this secret opens."""
+        return [token for token in (self.token, *self.superseded) if token is not None]
+
 
 def encode(account: ServiceAccount, content: Content) -> str:
     """The text of the Variable: JSON with sealed tokens, the end of each one's life, and whether it is current."""
-    tokens = [*([content.token] if content.token is not None else []), *content.superseded]
     entries = [
         (sealing.seal(account, token, shared=True), token.expires_at.timestamp(), token is content.token)
-        for token in tokens
+        for token in content.tokens
     ]
     return json.dumps({"version": VERSION, "tokens": [*entries, *content.foreign], "refused_at": content.refused_at})
 

@@ -1,49 +1,55 @@
 """The deployment scope: one sealed token in an Airflow Variable, shared by every task on every worker.
 
-Readers take what is there and opens with their secret. Whoever finds it stale renews it under a claim (see
-:mod:`.claim`): *advisory* while it lives, when one renews and the others go on; *mandatory* after that, when all wait
-for the one. Tokens that were replaced stay in the store, sealed, until they are revoked, so that a rotation which dies
-between its two steps is finished by the next one.
+Readers take the token that is there, if their secret opens it. A task that finds it stale renews it under a claim (see
+:mod:`.claim`): *advisory* while it is valid, when one task renews and the others go on; *mandatory* after that, when
+all wait for the one. Superseded tokens stay in the store, sealed, until they are revoked, so that a rotation which is
+killed between its two steps is finished by the next one.
 
-No guarantee depends on the store. What cannot be read is a cache miss, and a store that is down costs a token of one's
-own and a warning.
+A store that fails costs a token of the task's own and a warning, never the task. A token is either in the store, or
+with the task that requested it, or revoked.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from airflow_provider_atlas.cache.claim import POLL, Claim
-from airflow_provider_atlas.cache.content import Content, decode, encode
-from airflow_provider_atlas.cache.memory import Renewal, renewal, surely_expired
-from airflow_provider_atlas.cache.refusals import may_request as refusal_may_request
-from airflow_provider_atlas.cache.variables import Store, warn_once
+from airflow_provider_atlas.cache.claim import Claim
+from airflow_provider_atlas.cache.content import Content
+from airflow_provider_atlas.cache.memory import Renewal, renewal
+from airflow_provider_atlas.cache.refusals import may_request
+from airflow_provider_atlas.cache.stored import Overtaken, StoredTokens
+from airflow_provider_atlas.cache.variables import Store, names_for, warn_once
 from airflow_provider_atlas.exceptions import AtlasError, RateLimited, StoreUnavailable
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.retry import call_with_retry, recording_wait
-from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import Backoff
 from airflow_provider_atlas.oauth.token import AccessToken
 
 T = TypeVar("T")
+Look = Callable[["Content"], AccessToken | None]
 log = logging.getLogger(__name__)
 
-Look = Callable[["Content"], AccessToken | None]
+#: Seconds between two looks of a task that waits: the first figure, growing to the second.
+FIRST_POLL, LAST_POLL = 1.0, 5.0
+#: Seconds for which a holder may be busy with the store alone.
+STORE_TIME = 10.0
 
 
 class SharedToken:
     """
-    The token that a deployment shares for one service account.
+    The token that a deployment shares for one service account. One object serves one call.
 
     :param account: whose token.
-    :param store: where it lies.
-    :param generate: requests a new one, once.
-    :param max_wait: seconds that a call may wait for Atlas, and for others who do.
+    :param store: where it is stored.
+    :param generate: requests a new one, once, and adds it to the list before anything can interrupt.
+    :param revoke: revokes a token that nobody will use; does not raise.
+    :param max_wait: seconds that the call may wait for Atlas, and for other tasks that do.
+    :param request_time: seconds that ``generate`` can take at most. A wait for another task's request may exceed
+        ``max_wait`` by as much.
     :param on_wait: is told of each wait for Atlas before it begins.
     :param clock: epoch seconds.
     :param monotonic: seconds, for waits.
@@ -54,33 +60,34 @@ class SharedToken:
         self,
         account: ServiceAccount,
         store: Store,
-        generate: Callable[[], AccessToken],
+        generate: Callable[[list[AccessToken]], AccessToken],
+        revoke: Callable[[AccessToken], None],
         max_wait: float,
         *,
+        request_time: float = 60.0,
         on_wait: Callable[[AtlasError, float], None] = lambda error, seconds: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        # This name makes Airflow redact the value. The claim's must not: it holds no secret, and Airflow 3's API server
-        # keeps a mask of each value that it ever read under such a name, and gets slower with each.
-        suffix = hashlib.sha256(f"{account.base_url}\n{account.client_id}".encode()).hexdigest()[:12]
-        self.name = f"atlas_access_token_{suffix}"
-        self.claim_name = f"atlas_renewal_claim_{suffix}"
-        self._account = account
-        self._store = store
+        self.generated: list[AccessToken] = []  # requested by this call, and stored or with the task
+        self._superseded: tuple[AccessToken, ...] = ()  # as stored with the token that was put last
         self._generate = generate
-        self._max_wait = max_wait
+        self._revoke = revoke
+        self._hold = max(request_time, STORE_TIME)
         self._on_wait = on_wait
-        self._claim = Claim(store, self.claim_name, clock=clock, monotonic=monotonic, sleep=sleep)
+        names = names_for(account)
+        self._claim = Claim(store, names.claim, names.holder, clock=clock, monotonic=monotonic, sleep=sleep)
+        self._stored = StoredTokens(account, store, self._claim, clock)
         self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
-        self._written = Content()
-        self._said: set[str] = set()
+        self._deadline = monotonic() + max_wait
+        self._poll = FIRST_POLL
+        self._logged: set[str] = set()
 
     def get(self) -> AccessToken:
-        """The store's token, renewed if it is stale and it is this caller's turn; one of the caller's own at worst."""
+        """The store's token, renewed if it is stale and no other task does; in the worst case one of the task's own."""
         try:
             token = self.read().token
             need = renewal(token, self._clock())
@@ -88,7 +95,7 @@ class SharedToken:
                 return token
             if token is not None and need is Renewal.ADVISORY:
                 try:
-                    return self._exchange(self._fresh, patient=False) or token
+                    return self._exchange(self._fresh, wait=False) or token
                 except AtlasError as error:
                     log.warning(
                         "The deployment's Atlas token %s could not be renewed yet: %s", token.fingerprint, error
@@ -97,173 +104,185 @@ class SharedToken:
             token = self._exchange(self._fresh)
         except StoreUnavailable as error:
             return self._own(error)
-        assert token is not None  # noqa: S101 - patience ends with a token or an error
+        assert token is not None  # noqa: S101 - with `wait` the exchange ends with a token or an error
         return token
 
-    def replace(self, refused: AccessToken, may_request: bool) -> AccessToken | None:
+    def replace(self, refused: AccessToken, allowed: bool) -> AccessToken | None:
         """
         Another token in place of one that Atlas refused: the store's if it is another, else a new one.
 
-        :param may_request: whether it may be one of the caller's own if the store is down.
-        :return: ``None`` if a refusal caused a new one within the last minute: then it is about rights.
+        :param allowed: whether this process may request one (see :mod:`.refusals`).
+        :return: ``None`` if a refusal caused a new one within the last minute: then the refusal is about rights.
         """
 
         def another(content: Content) -> AccessToken | None:
             token = content.token
-            if token is not None and token.value != refused.value and self._lives(token):
+            if token is not None and token.value != refused.value and self._is_valid(token):
                 return token
-            return None if refusal_may_request(content.refused_at, self._clock()) else refused
+            return None if allowed and may_request(content.refused_at, self._clock()) else refused
 
         try:
             token = self._exchange(another, refused=True)
         except StoreUnavailable as error:
-            return self._own(error) if may_request else None
+            return self._own(error) if allowed else None
         return None if token is refused else token
 
     def publish(self, token: AccessToken | None = None) -> tuple[AccessToken, list[AccessToken]]:
         """
-        Put a new token in place of the store's whatever its age, in turn with readers, so that no renewal is lost.
+        Put a new token in place of the store's whatever its age, under the claim, so that no renewal is lost.
 
-        :param token: the new one, if there is one already.
-        :return: the token, and what the store still holds unrevoked.
-        :raises StoreUnavailable: if the store cannot be written: nobody would find the token.
+        :param token: the new one; requested if left out.
+        :return: the token, and what the store still has unrevoked.
+        :raises StoreUnavailable: if the store cannot be written: nobody would find the token. After any error the new
+            token is revoked.
         """
         if token is None:
             token = self._exchange(lambda _: None, must_store=True)
             assert token is not None  # noqa: S101 - as above
         else:
-            self._in_turn(partial(self._put, token, must_store=True))
-        return token, list(self._written.superseded)
+            self.generated.append(token)
+            try:
+                self._superseded = self._as_holder(partial(self._stored.put, token))
+            except BaseException:
+                self._give_back()
+                raise
+        return token, list(self._superseded)
 
     def forget(self, values: Collection[str]) -> None:
         """Take tokens that were revoked out of the store."""
+        if {token.value for token in self.read().tokens} & set(values):
+            self._as_holder(partial(self._stored.take_out, values))
 
-        def change() -> None:
-            content = self.read()
-            kept = replace(
-                content,
-                token=None if content.token is not None and content.token.value in values else content.token,
-                superseded=tuple(token for token in content.superseded if token.value not in values),
-            )
-            if kept != content:
-                self._write(kept)
-
-        self._in_turn(change)
-
-    def dissolve(self, revoke: Callable[[AccessToken], None]) -> int:
+    def dissolve(self, revoke: Callable[[AccessToken], None], seconds: float) -> int:
         """
-        Revoke all that the store holds, and remove it.
+        Revoke all tokens of this secret in the store, and remove them.
 
+        :param revoke: revokes a token, and may raise; the others are revoked nevertheless.
+        :param seconds: that the revocations may take.
         :return: how many tokens there were.
         """
 
         def change() -> int:
-            content = self.read()
-            tokens = [token for token in (content.token, *content.superseded) if token is not None]
+            tokens = self.read().tokens
+            revoked, failure = [], None
             for token in tokens:
-                revoke(token)
-            for name in (self.name, self.claim_name):
-                self._store.remove(name)
+                try:
+                    revoke(token)
+                    revoked.append(token.value)
+                except AtlasError as error:
+                    failure = failure or error
+            self._stored.take_out(revoked)
+            if failure is not None:
+                raise failure
             return len(tokens)
 
-        return self._in_turn(change)
+        count = self._as_holder(change, seconds)
+        self._stored.remove()
+        return count
 
     def read(self) -> Content:
-        """What the store holds and this secret opens; anything else is a miss, with one warning."""
-        text = self._store.read(self.name)
-        return Content() if text is None else decode(self._account, text, self.name, self._clock())
+        """What the store has and this secret opens."""
+        return self._stored.read()
 
     def _exchange(
-        self, look: Look, *, patient: bool = True, refused: bool = False, must_store: bool = False
+        self, look: Look, *, wait: bool = True, refused: bool = False, must_store: bool = False
     ) -> AccessToken | None:
-        """Look, claim, look again, ask Atlas, write; from the start after each wait. ``None`` if not our turn."""
-        deadline = self._monotonic() + (self._max_wait if patient else 0.0)
-        attempt = 0
+        """Look, claim, look again, request, write; from the start after each wait. ``None`` if another task does."""
+        backoff = Backoff()
         with recording_wait(self._monotonic):
             while True:
                 if (token := look(self.read())) is not None:
                     return token
-                if (closed := self._claim.closed_for()) > 0:
-                    self._wait_as_told(closed, deadline)
+                held, closed = self._claim.look()
+                if closed > 0 and wait:
+                    self._wait_as_told(closed)
                     continue
-                with self._claim.held() as ours:
-                    if ours:
-                        if (token := look(self.read())) is not None:
-                            return token
-                        if self._claim.closed_for() > 0:  # since we looked last
+                if not (held or closed):
+                    with self._claim.held(self._hold) as ours:
+                        if ours:
+                            if (token := look(self.read())) is not None:
+                                return token
+                            if self._claim.look()[1] > 0:  # since the last look
+                                continue
+                            if (token := self._request(backoff, wait, refused, must_store)) is not None:
+                                return token
                             continue
-                        attempt += 1
-                        if (token := self._ask(attempt, deadline)) is None:
-                            continue
-                        self._put(token, must_store=must_store, refused=refused)
-                        return token
-                if not patient:
+                if not wait:
                     return None
-                self._wait_for_holder(deadline)
+                self._wait_for_holder()
 
-    def _ask(self, attempt: int, deadline: float) -> AccessToken | None:
-        """Ask Atlas once; ``None`` after a wait for it, in which others may have got a token."""
+    def _request(self, backoff: Backoff, wait: bool, refused: bool, must_store: bool) -> AccessToken | None:
+        """Request a token and store it; ``None`` if another round is to follow."""
         try:
-            return self._generate()
+            token = self._generate(self.generated)
+            try:
+                self._superseded = self._stored.put(token, refused=refused)
+            except Overtaken:
+                self._give_back()
+                return None
+            except StoreUnavailable as error:
+                if must_store:
+                    raise
+                warn_once(self._stored.names.token, f"This task's new Atlas token stays its own. {error}")
+            return token
         except AtlasError as error:
-            wait = seconds_to_wait(error, attempt)
-            if wait is None or self._monotonic() + wait > deadline:
-                if wait is not None and isinstance(error, RateLimited):
-                    self._claim.give_up(wait)
+            self._give_back()
+            seconds = backoff.seconds(error)
+            if seconds is None:
                 raise
-            self._on_wait(error, wait)
-            self._claim.keep(wait)
+            self._claim.close(seconds)
+            if not wait or self._monotonic() + seconds > self._deadline:
+                raise
+            self._on_wait(error, seconds)
             return None
+        except BaseException:  # the task's timeout, or its end
+            self._give_back()
+            raise
 
-    def _wait_as_told(self, closed: float, deadline: float) -> None:
-        if self._monotonic() + closed > deadline:
-            raise RateLimited("Atlas has told another task to wait for longer than this one may", retry_after=closed)
-        self._say_once("Waiting %.1f s, as Atlas has told another task.", closed)
-        self._sleep(min(closed, POLL))
-
-    def _wait_for_holder(self, deadline: float) -> None:
-        self._say_once("Waiting for another task, which is changing the deployment's Atlas token.")
-        self._claim.wait(deadline)
-
-    def _say_once(self, message: str, *values: object) -> None:
-        if message not in self._said:
-            self._said.add(message)
-            log.info(message, *values)
-
-    def _in_turn(self, change: Callable[[], T]) -> T:
-        deadline = self._monotonic() + self._max_wait
+    def _as_holder(self, change: Callable[[], T], seconds: float = STORE_TIME) -> T:
         with recording_wait(self._monotonic):
             while True:
-                with self._claim.held() as ours:
-                    if ours:
-                        return change()
-                self._wait_for_holder(deadline)
+                if not self._claim.look()[0]:
+                    with self._claim.held(seconds) as ours:
+                        if ours:
+                            return change()
+                self._wait_for_holder()
 
-    def _put(self, token: AccessToken, *, must_store: bool, refused: bool = False) -> None:
-        try:
-            content = self.read()
-            before = {old.value: old for old in (content.token, *content.superseded) if old is not None}
-            superseded = tuple(
-                old for value, old in before.items() if value != token.value and not surely_expired(old, self._clock())
-            )
-            self._written = Content(
-                token, superseded, self._clock() if refused else content.refused_at, content.foreign
-            )
-            self._write(self._written)
-        except StoreUnavailable as error:
-            if must_store:
-                raise
-            warn_once(self.name, f"This task's new Atlas token stays its own. {error}")
+    def _wait_as_told(self, closed: float) -> None:
+        if self._monotonic() + closed > self._deadline:
+            raise RateLimited("Another task was told to wait for Atlas longer than max_wait allows", retry_after=closed)
+        self._log_once("Waiting %.1f s, as another task was told to wait for Atlas.", closed)
+        self._sleep_a_poll(closed)
 
-    def _write(self, content: Content) -> None:
-        self._store.write(self.name, encode(self._account, content))
+    def _wait_for_holder(self) -> None:
+        left = self._deadline + self._hold + FIRST_POLL - self._monotonic()
+        if left <= 0:
+            raise RateLimited("Another task is changing the deployment's Atlas token, and was not ready in time")
+        self._log_once("Waiting for another task, which is changing the deployment's Atlas token.")
+        self._sleep_a_poll(left)
+
+    def _sleep_a_poll(self, longest: float) -> None:
+        self._sleep(min(self._poll, longest))
+        self._poll = min(self._poll * 1.5, LAST_POLL)
+
+    def _log_once(self, message: str, *values: object) -> None:
+        if message not in self._logged:
+            self._logged.add(message)
+            log.info(message, *values)
+
+    def _give_back(self) -> None:
+        """Revoke what this call requested: nobody else has it."""
+        while self.generated:
+            self._revoke(self.generated[-1])
+            self.generated.pop()
 
     def _own(self, error: StoreUnavailable) -> AccessToken:
-        warn_once(self.name, f"This task gets an Atlas token of its own. {error}")
-        return call_with_retry(self._generate, self._max_wait, on_wait=self._on_wait)
+        warn_once(self._stored.names.token, f"This task requests an Atlas token of its own. {error}")
+        left = max(self._deadline - self._monotonic(), 0.0)
+        return call_with_retry(lambda: self._generate(self.generated), left, on_wait=self._on_wait)
 
     def _fresh(self, content: Content) -> AccessToken | None:
         return content.token if renewal(content.token, self._clock()) is Renewal.NOT_YET else None
 
-    def _lives(self, token: AccessToken) -> bool:
+    def _is_valid(self, token: AccessToken) -> bool:
         return renewal(token, self._clock()) is not Renewal.MANDATORY

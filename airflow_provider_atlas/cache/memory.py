@@ -13,11 +13,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Future
 from enum import Enum
 from functools import partial
 
 from airflow_provider_atlas.cache.refusals import SKEW, may_request
+from airflow_provider_atlas.exceptions import RateLimited
 from airflow_provider_atlas.oauth.token import AccessToken
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,11 @@ class _Interrupted(Exception):
 Fetch = Callable[[Renewal], AccessToken]
 
 
+def _wait(flight: Future[AccessToken | None], longest: float | None) -> None:
+    if not futures.wait([flight], longest).done:
+        raise RateLimited("Another thread of this task is requesting the token, and was not ready within max_wait")
+
+
 class TokenCache:
     """
     Holds one token and renews it through the fetcher of whoever finds it stale.
@@ -73,12 +80,13 @@ class TokenCache:
         self._replacing = False  # whether the flight is for a refused token
         _live.add(self)
 
-    def get(self, fetch: Fetch) -> AccessToken:
+    def get(self, fetch: Fetch, longest: float | None = None) -> AccessToken:
         """
         The token, fresh or at least valid.
 
         :param fetch: generates a token and is told how urgently; called by one thread at a time. What it raises
             reaches all who wait for it, except while the old token is valid: then it is logged.
+        :param longest: seconds to wait for another thread's request at most.
         """
         held = self._held
         if held is not None and self._clock() < held[1]:
@@ -97,18 +105,22 @@ class TokenCache:
         if token is not None and need is Renewal.ADVISORY and (error := flight.exception()) is not None:
             log.warning("The Atlas token %s could not be renewed yet and stays in use: %s", token.fingerprint, error)
             return token
+        _wait(flight, longest)
         try:
             found = flight.result()
         except _Interrupted:
             found = None
         # A flight that looked for a replacement may come back without one, which says nothing about a token to renew.
-        return found if found is not None else self.get(fetch)
+        return found if found is not None else self.get(fetch, longest)
 
-    def replace(self, refused: AccessToken, fetch: Callable[[bool], AccessToken | None]) -> AccessToken | None:
+    def replace(
+        self, refused: AccessToken, fetch: Callable[[bool], AccessToken | None], longest: float | None = None
+    ) -> AccessToken | None:
         """
         Another token in place of one that Atlas refused: the cache's, if it is another, else what ``fetch`` returns.
 
         :param fetch: is told whether it may request a token. See :mod:`.refusals`.
+        :param longest: as for :meth:`get`.
         :return: ``None`` if there is no other token. The refused one stays: another would be refused as well.
         """
         while True:
@@ -123,6 +135,7 @@ class TokenCache:
                     self._refused_at = now
             if leading:
                 self._lead(flight, partial(fetch, allowed), Renewal.MANDATORY)
+            _wait(flight, longest)
             error = flight.exception()  # a renewal's result says nothing about the refused token: look again
             if leading or (same_purpose and not isinstance(error, _Interrupted)):
                 return flight.result()

@@ -1,4 +1,4 @@
-"""Airflow Variables as the deployment scope needs them: read, write, remove; any trouble is one type of error.
+"""Airflow Variables as the deployment scope needs them: names, read, write, remove; each failure is one type of error.
 
 Variables are what every task on every worker of every executor can read and write, with no further service. They have
 no compare-and-set and no expiry, and their content is encrypted with Airflow's Fernet key only where there is one.
@@ -6,10 +6,12 @@ no compare-and-set and no expiry, and their content is encrypted with Airflow's 
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from airflow_provider_atlas.exceptions import StoreUnavailable
+from airflow_provider_atlas.oauth.account import ServiceAccount
 
 log = logging.getLogger(__name__)
 
@@ -17,10 +19,29 @@ _warned: set[str] = set()
 
 
 def warn_once(name: str, message: str) -> None:
-    """Log a warning about a Variable, once in the life of the process."""
+    """Log a warning about a Variable, once in a process."""
     if name not in _warned:
         _warned.add(name)
         log.warning("%s", message)
+
+
+class Names(NamedTuple):
+    """The Variables of one service account."""
+
+    token: str
+    claim: str
+    holder: str
+
+
+def names_for(account: ServiceAccount) -> Names:
+    """
+    The names of a service account's Variables; the same for each of its secrets.
+
+    Airflow redacts the token's value because of its name. The others' must not be redacted: they hold no secret, and
+    Airflow 3's API server keeps a mask of each value that it read under such a name, and gets slower with each.
+    """
+    suffix = hashlib.sha256(f"{account.base_url}\n{account.client_id}".encode()).hexdigest()[:12]
+    return Names(f"atlas_access_token_{suffix}", f"atlas_renewal_claim_{suffix}", f"atlas_renewal_holder_{suffix}")
 
 
 class Store(Protocol):

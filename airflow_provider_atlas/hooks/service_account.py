@@ -14,11 +14,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
 from airflow_provider_atlas.api import calls
 from airflow_provider_atlas.cache import sealing, task
-from airflow_provider_atlas.exceptions import AtlasError, InvalidSealedToken
+from airflow_provider_atlas.exceptions import AtlasError, ConnectionNotFound, InvalidSealedToken
 from airflow_provider_atlas.get_provider_info import CONNECTION_TYPE, HOOK_NAME
 from airflow_provider_atlas.hooks.settings import Settings
 from airflow_provider_atlas.hooks.tokens import (
@@ -142,7 +142,7 @@ class AtlasServiceAccountHook(BaseHook):
         """The connection, read once and checked."""
         client_id, client_secret, base_url = self._credentials
         if client_id is None and client_secret is None and base_url is None:
-            conn = self.get_connection(self.atlas_conn_id)
+            conn = self._stored_connection()
         else:
             conn = self.build_connection(
                 client_id=client_id or "",
@@ -151,6 +151,13 @@ class AtlasServiceAccountHook(BaseHook):
                 base_url=base_url,
             )
         return Settings.from_connection(conn, cache_scope=self._cache_scope, max_wait=self._max_wait)
+
+    def _stored_connection(self) -> Connection:
+        try:
+            return self.get_connection(self.atlas_conn_id)
+        except AirflowNotFoundException:
+            pass
+        raise ConnectionNotFound(f"The connection {self.atlas_conn_id} was not found")
 
     def get_token(self) -> AccessToken:
         """A token that is valid for some minutes at least, or for as long as Atlas lets this hook have one."""
@@ -274,8 +281,10 @@ class AtlasServiceAccountHook(BaseHook):
         self._own.stack = [*getattr(self._own, "stack", ()), own._source]
         return own
 
-    def __exit__(self, *_: object) -> None:
-        self._own.stack.pop().close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # A task whose time is over (its timeout or SIGTERM is no Exception) must not wait again.
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        self._own.stack.pop().close(0 if interrupted else self.settings.max_wait)
 
     @property
     def _tokens(self) -> Tokens:

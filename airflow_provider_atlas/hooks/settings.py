@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.api.version import DEFAULT_API_VERSION, is_version
@@ -49,10 +50,10 @@ class Settings:
         """
         from airflow.providers.common.compat.sdk import conf
 
-        extra = _extra(conn)
+        extra, option = _extra(conn), partial(conf.get, "atlas", fallback="")
         account = ServiceAccount(conn.login or "", conn.password or "", _base_url(conn))
         transport = Transport(
-            timeout=_seconds("timeout", _first(extra.get("timeout"), conf.get("atlas", "timeout", fallback="30"))),
+            timeout=_seconds("timeout", _first(extra.get("timeout"), option("timeout"), 30)),
             ca_bundle=_text("ca_bundle", extra.get("ca_bundle")),
             proxies=_proxies(extra.get("proxies")),
         )
@@ -61,17 +62,15 @@ class Settings:
         return cls(
             account,
             transport,
-            _scope(_first(cache_scope, extra.get("cache_scope"), conf.get("atlas", "cache_scope", fallback="task"))),
-            _seconds(
-                "max_wait", _first(max_wait, extra.get("max_wait"), conf.get("atlas", "max_wait", fallback="300"))
-            ),
+            _scope(_first(cache_scope, extra.get("cache_scope"), option("cache_scope"), "task")),
+            _seconds("max_wait", _first(max_wait, extra.get("max_wait"), option("max_wait"), 300)),
             _version(_text("api_version", extra.get("api_version")) or DEFAULT_API_VERSION),
         )
 
 
 def _first(*values: Any) -> Any:
-    """The first value that is given; an emptied form field is saved as an empty text."""
-    return next(value for value in values if value is not None and value != "")
+    """The first value that is set, else the last: an emptied form field and an empty option are empty texts."""
+    return next((value for value in values if value not in (None, "")), values[-1])
 
 
 def _extra(conn: Connection) -> Mapping[str, Any]:

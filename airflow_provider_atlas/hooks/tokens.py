@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow.providers.common.compat.sdk import mask_secret
@@ -21,6 +22,7 @@ from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.exceptions import AtlasError, TokenExpired
 from airflow_provider_atlas.oauth.retry import call_with_retry
 from airflow_provider_atlas.oauth.token import AccessToken, fingerprint
+from airflow_provider_atlas.oauth.transport import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,16 +47,25 @@ class Tokens:
         from airflow_provider_atlas.oauth.client import TokenClient
 
         self.account = account
+        self.request_time = transport.request_time
         self._client = TokenClient(account, transport)
         self._mask = mask
 
-    def generate(self, max_wait: float = 0) -> AccessToken:
+    def generate(self, max_wait: float = 0, generated: list[AccessToken] | None = None) -> AccessToken:
         """
         Request a token.
 
         :param max_wait: seconds to wait for Atlas in all; 0 makes one request.
+        :param generated: gets the token before anything can interrupt the task, so that the caller can revoke it.
         """
-        token = self.mask(call_with_retry(self._client.generate, max_wait, on_wait=metrics.waiting))
+
+        def request() -> AccessToken:
+            token = self._client.generate()
+            if generated is not None:
+                generated.append(token)
+            return token
+
+        token = self.mask(call_with_retry(partial(uninterrupted, request), max_wait, on_wait=metrics.waiting))
         metrics.count("generated")
         lifetime = (token.expires_at - token.issued_at).total_seconds() / 60
         log.info("Generated Atlas token %s, valid for %.0f min.", token.fingerprint, lifetime)
@@ -67,7 +78,7 @@ class Tokens:
         :param value: the token's text.
         :param max_wait: as for :meth:`generate`.
         """
-        call_with_retry(lambda: self._client.revoke(value), max_wait, on_wait=metrics.waiting)
+        call_with_retry(partial(self._client.revoke, value), max_wait, on_wait=metrics.waiting)
         task.forget(value)
         metrics.count("revoked")
         log.info("Revoked Atlas token %s.", fingerprint(value))
@@ -107,21 +118,33 @@ class TokenSource(ABC):
         self._cache = cache
         self._fetcher = self._fetch  # bound once: a warm `get` is called before each request
 
-    def get(self) -> AccessToken:
-        """A token that is valid now."""
-        return self._cache.get(self._fetcher)
+    def get(self, max_wait: float | None = None) -> AccessToken:
+        """
+        A token that is valid now.
 
-    @abstractmethod
-    def replace(self, refused: AccessToken) -> AccessToken | None:
+        :param max_wait: seconds to wait for Atlas in all, instead of the source's.
+        """
+        if max_wait is None:
+            return self._cache.get(self._fetcher)
+        return self._cache.get(partial(self._fetch, max_wait=max_wait), max_wait + self._tokens.request_time)
+
+    def replace(self, refused: AccessToken, max_wait: float | None = None) -> AccessToken | None:
         """
         Another token in place of one that Atlas refused.
 
+        :param max_wait: as for :meth:`get`.
         :return: ``None`` if there is no other token: then the refusal is about rights.
         """
+        longest = None if max_wait is None else max_wait + self._tokens.request_time
+        return self._cache.replace(refused, partial(self._replace, refused, max_wait), longest)
 
     @abstractmethod
-    def _fetch(self, need: Renewal) -> AccessToken:
+    def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         """A token for the cache."""
+
+    @abstractmethod
+    def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> AccessToken | None:
+        """Another token for the cache; ``allowed`` says whether it may be requested."""
 
 
 class TaskToken(TokenSource):
@@ -135,20 +158,15 @@ class TaskToken(TokenSource):
         super().__init__(tokens, cache)
         self._max_wait = max_wait
 
-    def replace(self, refused: AccessToken) -> AccessToken | None:
-        """Request another token, at most once a minute, and revoke the refused one."""
+    def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
+        return self._tokens.generate(_wait_for(need, self._max_wait if max_wait is None else max_wait))
 
-        def fetch(may_request: bool) -> AccessToken | None:
-            if not may_request:
-                return None
-            token = self._fetch(Renewal.MANDATORY)
-            self._tokens.revoke_or_warn(refused)
-            return token
-
-        return self._cache.replace(refused, fetch)
-
-    def _fetch(self, need: Renewal) -> AccessToken:
-        return self._tokens.generate(_wait_for(need, self._max_wait))
+    def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> AccessToken | None:
+        if not allowed:
+            return None
+        token = self._fetch(Renewal.MANDATORY, max_wait)
+        self._tokens.revoke_or_warn(refused)
+        return token
 
 
 class OwnToken(TaskToken):
@@ -158,16 +176,20 @@ class OwnToken(TaskToken):
         super().__init__(tokens, TokenCache(), max_wait)
         self._generated: list[AccessToken] = []
 
-    def close(self) -> None:
-        """Revoke every token that this source requested."""
+    def close(self, max_wait: float) -> None:
+        """
+        Revoke every token that this source requested.
+
+        :param max_wait: seconds to wait for Atlas in all.
+        """
+        deadline = time.monotonic() + max_wait
         for token in self._generated:
             if not surely_expired(token, time.time()):
-                self._tokens.revoke_or_warn(token, self._max_wait)
+                self._tokens.revoke_or_warn(token, max(deadline - time.monotonic(), 0.0))
 
-    def _fetch(self, need: Renewal) -> AccessToken:
-        token = super()._fetch(need)
-        self._generated.append(token)
-        return token
+    def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
+        wait = _wait_for(need, self._max_wait if max_wait is None else max_wait)
+        return self._tokens.generate(wait, self._generated)
 
 
 class GivenToken(TokenSource):
@@ -181,11 +203,13 @@ class GivenToken(TokenSource):
         super().__init__(tokens, cache)
         self._sealed = sealed
 
-    def replace(self, refused: AccessToken) -> NoReturn:
+    def replace(self, refused: AccessToken, max_wait: float | None = None) -> NoReturn:
         """There is no other token."""
         raise TokenExpired("Atlas refused the token that this task was given", status=401)
 
-    def _fetch(self, need: Renewal) -> AccessToken:
+    _replace = replace  # type: ignore[assignment]
+
+    def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         token = self._tokens.unseal(self._sealed)
         if renewal(token, time.time()) is Renewal.MANDATORY:
             raise TokenExpired()
@@ -204,18 +228,6 @@ class DeploymentToken(TokenSource):
         super().__init__(tokens, cache or TokenCache())
         self._max_wait = max_wait
 
-    def replace(self, refused: AccessToken) -> AccessToken | None:
-        """Take another token from the store, or request one, at most once a minute, and revoke the refused one."""
-
-        def fetch(may_request: bool) -> AccessToken | None:
-            generated: list[AccessToken] = []
-            token = self._shared(generated, self._max_wait).replace(refused, may_request)
-            if generated:
-                self._tokens.revoke_or_warn(refused)
-            return token if token is None else self._tokens.mask(token)
-
-        return self._cache.replace(refused, fetch)
-
     def publish(self, token: AccessToken | None = None) -> tuple[AccessToken, list[str]]:
         """
         Put a token in place of the deployment's.
@@ -224,19 +236,13 @@ class DeploymentToken(TokenSource):
         :return: the token, and sealed, the tokens in the store that nobody has revoked yet. Revoke these afterwards.
         :raises StoreUnavailable: if Airflow's Variables cannot be written. After any error the new token is revoked.
         """
-        generated = [] if token is None else [token]
-        try:
-            token, replaced = self._shared(generated, self._max_wait).publish(token)
-        except AtlasError:
-            for unknown in generated:
-                self._tokens.revoke_or_warn(unknown)
-            raise
+        token, replaced = self._shared(self._max_wait).publish(token)
         return token, [self._tokens.seal(old, shared=True) for old in replaced]
 
     def forget(self, values: Collection[str]) -> None:
         """Take revoked tokens out of the store. Failing to do so is a warning: they are revoked again later."""
         try:
-            self._shared([], 0).forget(values)
+            self._shared(0).forget(values)
         except AtlasError as error:
             log.warning("Revoked Atlas tokens stay in the store, and will be revoked again: %s", error)
 
@@ -246,23 +252,37 @@ class DeploymentToken(TokenSource):
 
         :return: how many there were.
         """
-        return self._shared([], self._max_wait).dissolve(lambda old: self._tokens.revoke(old.value, self._max_wait))
+        deadline = time.monotonic() + self._max_wait
 
-    def _fetch(self, need: Renewal) -> AccessToken:
-        generated: list[AccessToken] = []
-        token = self._shared(generated, _wait_for(need, self._max_wait)).get()
-        if not generated:
+        def revoke(old: AccessToken) -> None:
+            self._tokens.revoke(old.value, max(deadline - time.monotonic(), 0.0))
+
+        return self._shared(self._max_wait).dissolve(revoke, self._max_wait + self._tokens.request_time)
+
+    def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
+        shared = self._shared(_wait_for(need, self._max_wait if max_wait is None else max_wait))
+        token = shared.get()
+        if not shared.generated:
             metrics.count("reused")
         return self._tokens.mask(token)
 
-    def _shared(self, generated: list[AccessToken], max_wait: float) -> SharedToken:
-        """The token in the store. What is requested for it is added to ``generated``."""
+    def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> AccessToken | None:
+        shared = self._shared(self._max_wait if max_wait is None else max_wait)
+        token = shared.replace(refused, allowed)
+        if shared.generated:
+            self._tokens.revoke_or_warn(refused)
+        return token if token is None else self._tokens.mask(token)
 
-        def generate() -> AccessToken:
-            generated.append(self._tokens.generate())
-            return generated[-1]
-
-        return SharedToken(self._tokens.account, Variables(), generate, max_wait, on_wait=metrics.waiting)
+    def _shared(self, max_wait: float) -> SharedToken:
+        return SharedToken(
+            self._tokens.account,
+            Variables(),
+            partial(self._tokens.generate, 0),
+            self._tokens.revoke_or_warn,
+            max_wait,
+            request_time=self._tokens.request_time,
+            on_wait=metrics.waiting,
+        )
 
 
 def _wait_for(need: Renewal, max_wait: float) -> float:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from airflow_provider_atlas.exceptions import AtlasError
-from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import Backoff
 
 T = TypeVar("T")
 
@@ -30,12 +30,12 @@ def call_with_retry(
     :param on_wait: is told of each wait before it begins.
     :raises AtlasError: the last one, with the seconds that were ``waited``.
     """
-    start = clock()
+    start, backoff = clock(), Backoff()
 
     def wait(state: RetryCallState) -> float:
         # tenacity asks for the wait first and then whether to stop: an infinite one stops.
         error = state.outcome.exception() if state.outcome else None
-        seconds = seconds_to_wait(error, state.attempt_number) if error else None
+        seconds = backoff.seconds(error) if error else None
         return float("inf") if seconds is None else seconds
 
     def before_sleep(state: RetryCallState) -> None:

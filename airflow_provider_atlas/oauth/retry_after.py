@@ -11,6 +11,7 @@ import logging
 import math
 import random
 import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,7 @@ from email.utils import parsedate_to_datetime
 from airflow_provider_atlas.exceptions import (
     AtlasError,
     AtlasUnreachable,
+    ConnectionNotFound,
     RateLimited,
     RetryableResponse,
     ServerError,
@@ -34,7 +36,7 @@ LONGEST_SECONDS = 604_800
 SHORTEST_WAIT = 1.0
 #: Exponential waits start at the first figure, double with each try and stop growing at the second; seconds.
 FIRST_STEP, LAST_STEP = 1.0, 60.0
-#: A request that ends in a 500, 502 or 504 is tried this many times in all.
+#: What fails with an error inside Atlas (500, 502, 504), or as the connection is not found, is tried so often in all.
 SERVER_ERROR_TRIES = 4
 #: A deferred wait for a window that is only stated, without ``Retry-After``, ends after so many seconds with a try.
 PROBE = 30.0
@@ -93,7 +95,7 @@ def seconds_to_wait(error: BaseException, attempt: int, *, deferred: bool = Fals
     """
     Decide how long to wait after ``error`` before the next try; ``None`` if waiting does not help.
 
-    :param attempt: the number of tries made so far, 1 after the first.
+    :param attempt: the number of tries that ended in this kind of error so far, 1 after the first.
     :param deferred: whether the wait holds no worker slot. Only then is the cap on active tokens waited for, and a
         window that the response merely states is tried early.
     :return: seconds, with a random spread: the tasks that one limit holds back must not retry at one moment.
@@ -107,15 +109,34 @@ def seconds_to_wait(error: BaseException, attempt: int, *, deferred: bool = Fals
             stated = min(window, PROBE) if deferred else window
         case RetryableResponse(retry_after=seconds) | AtlasError(status=429 | 503, retry_after=seconds):
             stated = seconds
-        case AtlasUnreachable():
-            pass
-        case ServerError() | AtlasError(status=500 | 502 | 504) if attempt < SERVER_ERROR_TRIES:
+        case AtlasUnreachable() | ConnectionNotFound() | ServerError() | AtlasError(status=500 | 502 | 504):
             pass
         case _:
             return None
     wait = min(first * 2.0 ** min(attempt - 1, 30), last) if stated is None else stated
     wait = min(max(SHORTEST_WAIT, wait), LONGEST_WAIT)
     return wait + random.uniform(0, max(1.0, wait / 10))  # noqa: S311 - a spread, no secret
+
+
+class Backoff:
+    """
+    Decides about the waits of one call. Failures are counted by kind: waits for one do not use up the tries of another.
+
+    :param deferred: as of :func:`seconds_to_wait`.
+    """
+
+    def __init__(self, *, deferred: bool = False) -> None:
+        self._deferred = deferred
+        self._failures: Counter[type[BaseException]] = Counter()
+
+    def seconds(self, error: BaseException) -> float | None:
+        """Count a failure; return the seconds before the next try, ``None`` if there must be none."""
+        self._failures[type(error)] += 1
+        tries = self._failures[type(error)]
+        limited = isinstance(error, ServerError | ConnectionNotFound)
+        if limited and tries >= SERVER_ERROR_TRIES:
+            return None
+        return seconds_to_wait(error, tries, deferred=self._deferred)
 
 
 def describe(error: AtlasError, seconds: float) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,6 +28,11 @@ class Transport:
     timeout: float = 30.0
     ca_bundle: str | None = None
     proxies: Mapping[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def request_time(self) -> float:
+        """Seconds that a request to a token endpoint can take: to connect, and to respond."""
+        return 2 * self.timeout
 
     def options(self, base_url: str) -> dict[str, Any]:
         """
@@ -53,6 +60,31 @@ def ask(call: Callable[[], T], timeout: float) -> T:
     except (OSError, ValueError) as error:  # requests' own errors are OSErrors, some of them ValueErrors
         failure = _translate(error, timeout)
     raise failure
+
+
+def uninterrupted(call: Callable[[], T]) -> T:
+    """
+    Run a call to its end in a thread of its own. What interrupts the task meanwhile is raised after that.
+
+    A task's timeout and SIGTERM raise in the main thread, at any line. Between Atlas's response and the place that
+    keeps it they would leave an active token that nobody knows.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised by `result`
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=run, name="atlas-request", daemon=True)
+    try:
+        thread.start()
+        thread.join()
+    finally:
+        if thread.ident is not None:
+            thread.join()
+    return outcome.result()
 
 
 def _translate(error: Exception, timeout: float) -> AtlasError:

@@ -65,6 +65,8 @@ class GenerateTokenOperator(AtlasBaseOperator):
 
     def __init__(self, *, share: bool = False, multiple_outputs: bool = True, **kwargs: Any) -> None:
         super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        if not (share or self.do_xcom_push):
+            raise ValueError("GenerateTokenOperator needs do_xcom_push=True or share=True: nobody could use the token")
         self.share = share
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -82,20 +84,27 @@ class GenerateTokenOperator(AtlasBaseOperator):
     def _output(self, settings: Settings, sealed: str | None, deadline: float) -> dict[str, Any]:
         tokens = Tokens(settings.account, settings.transport)
         token = tokens.unseal(sealed) if sealed is not None else None
-        wait = self._wait_on_worker(deadline)
         replaced: list[str] = []
-        if self.share:
-            token, replaced = DeploymentToken(tokens, wait).publish(token)
-        elif token is None:
-            token = tokens.generate(wait)
-        return {
-            "token": tokens.seal(token, shared=self.share),
-            "token_type": token.token_type,
-            "client_id": settings.account.client_id,
-            "issued_at": token.issued_at.isoformat(),
-            "expires_at": token.expires_at.isoformat(),
-            "replaced": replaced,
-        }
+        generated: list[AccessToken] = []
+        try:
+            if self.share:
+                # A token that is there already waits for the holder of the claim only, for which nobody can defer.
+                wait = self._wait_on_worker(deadline) if token is None else max(deadline - time.time(), 0.0)
+                token, replaced = DeploymentToken(tokens, wait).publish(token)
+            elif token is None:
+                token = tokens.generate(self._wait_on_worker(deadline), generated)
+            return {
+                "token": tokens.seal(token, shared=self.share),
+                "token_type": token.token_type,
+                "client_id": settings.account.client_id,
+                "issued_at": token.issued_at.isoformat(),
+                "expires_at": token.expires_at.isoformat(),
+                "replaced": replaced,
+            }
+        except BaseException:  # the task's timeout, too
+            for unknown in generated:
+                tokens.revoke_or_warn(unknown)
+            raise
 
 
 class RevokeTokenOperator(AtlasBaseOperator):

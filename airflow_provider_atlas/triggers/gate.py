@@ -36,7 +36,7 @@ class Gate:
         self._first: float | None = None  # time of the first success since the gate opened
         self._count = 0
         self.leads_to: Gate | None = None  # keeps the next gate alive for those who still queue here
-        self._learned: tuple[int, float] | None = None  # how many requests a window admits, and its length in seconds
+        self._learned: tuple[int, float] | None = None  # as stated: how many requests a window admits, its seconds
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -69,8 +69,8 @@ class Gate:
         :return: seconds until the gate opens.
         """
         now = self._clock()
-        if isinstance(error, RateLimited) and error.limit and error.retry_after is not None and self._first is not None:
-            self._learned = error.limit, now + error.retry_after - self._first
+        if isinstance(error, RateLimited) and error.limit and error.window:
+            self._learned = error.limit, error.window
         self._close_until(now + wait)
         return self.closed_for
 

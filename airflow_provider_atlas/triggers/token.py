@@ -11,9 +11,8 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from itertools import count
 from typing import Any, Generic, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection
@@ -22,8 +21,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider_atlas import metrics
-from airflow_provider_atlas.exceptions import AtlasError, InvalidCall, InvalidConnection, RateLimited
-from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, seconds_to_wait
+from airflow_provider_atlas.exceptions import AtlasError, ConnectionNotFound, InvalidCall, RateLimited
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, Backoff
 from airflow_provider_atlas.triggers import events
 from airflow_provider_atlas.triggers.gate import Gate, gate_for
 
@@ -140,12 +139,13 @@ class AtlasTokenTrigger(BaseTrigger):
 
     async def _tokens(self) -> Any:
         """What requests and revokes, loaded and made in a thread: it imports ``requests`` and ``cryptography``."""
-        try:
-            connection = await get_async_connection(self.atlas_conn_id)
-        except AirflowNotFoundException:
-            connection = None
-        if connection is None:
-            raise InvalidConnection(f"The connection {self.atlas_conn_id} does not exist any more")
+        backoff = Backoff(deferred=True)
+        while (connection := await self._connection()) is None:
+            error = ConnectionNotFound(f"The connection {self.atlas_conn_id} was not found")
+            wait = backoff.seconds(error)
+            if wait is None or time.time() + wait > self.deadline:
+                raise error
+            await asyncio.sleep(wait)
 
         def make() -> Any:
             from airflow_provider_atlas.hooks.settings import Settings
@@ -156,10 +156,16 @@ class AtlasTokenTrigger(BaseTrigger):
 
         return await _in_thread(make)
 
+    async def _connection(self) -> Any:
+        with suppress(AirflowNotFoundException):
+            return await get_async_connection(self.atlas_conn_id)
+        return None
+
     async def _request(self, gate: Gate, handover: Handover[T]) -> T:
         """Make a request in turn, as often as it takes until the deadline."""
         async with self._turn(gate):
-            for attempt in count(1):
+            backoff = Backoff(deferred=True)
+            while True:
                 if time.time() + gate.closed_for > self.deadline:
                     break
                 await gate.wait_until_open()
@@ -169,7 +175,7 @@ class AtlasTokenTrigger(BaseTrigger):
                     handover.abandon()
                     raise
                 except AtlasError as error:
-                    wait = seconds_to_wait(error, attempt, deferred=True)
+                    wait = backoff.seconds(error)
                     if wait is None or time.time() + gate.close(error, wait) > self.deadline:
                         raise
                     metrics.waiting(error, gate.closed_for)
@@ -218,7 +224,13 @@ def _too_late() -> RateLimited:
 
 
 async def _in_thread(call: Callable[[], T]) -> T:
-    return await sync_to_async(call, thread_sensitive=False)()
+    def guarded() -> T:
+        try:
+            return call()
+        except StopIteration as error:  # a future cannot carry it, and the trigger would wait for ever
+            raise RuntimeError("StopIteration") from error
+
+    return await sync_to_async(guarded, thread_sensitive=False)()
 
 
 async def _sleep_until(moment: float) -> None:

@@ -12,7 +12,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from airflow_provider_atlas import exceptions as errors
-from airflow_provider_atlas.api.errors import api_error
+from airflow_provider_atlas.api.codes import api_error
 from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.exceptions import AtlasApiError
 from airflow_provider_atlas.oauth.client import TokenClient

@@ -80,7 +80,7 @@ def test_arguments_of_another_release_are_read_as_far_as_they_go(atlas_sandbox):
 @pytest.mark.parametrize(
     ("kwargs", "kind", "message"),
     [
-        ({"atlas_conn_id": "gone"}, exceptions.InvalidConnection, "gone does not exist any more"),
+        ({"atlas_conn_id": "gone", "deadline": 1.0}, exceptions.ConnectionNotFound, "gone was not found"),
         ({"action": "dance"}, exceptions.InvalidCall, "dance"),
         ({"action": "revoke", "tokens": "atlas-sealed:1:x"}, exceptions.InvalidSealedToken, "damaged"),
     ],

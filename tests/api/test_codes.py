@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_atlas.api.errors import api_error
+from airflow_provider_atlas.api.codes import api_error
 from airflow_provider_atlas.exceptions import AtlasApiError
 
 

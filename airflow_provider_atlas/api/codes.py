@@ -1,4 +1,4 @@
-"""Reads refusals of the Administration API."""
+"""Reads refusals of the Administration API, and what their codes mean."""
 
 from __future__ import annotations
 

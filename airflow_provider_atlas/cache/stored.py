@@ -1,0 +1,111 @@
+"""The deployment's tokens in an Airflow Variable, as a holder of the claim changes them.
+
+A change is merged with what is there, and a read has to confirm it. Nothing is written once another task may be the
+holder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from airflow_provider_atlas.cache.claim import Claim
+from airflow_provider_atlas.cache.content import Content, decode, encode
+from airflow_provider_atlas.cache.memory import surely_expired
+from airflow_provider_atlas.cache.variables import Store, names_for
+from airflow_provider_atlas.exceptions import StoreUnavailable
+from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.token import AccessToken
+
+#: A write that fails, or that another task's write replaced, is made so many times in all.
+WRITES = 3
+
+
+class Overtaken(StoreUnavailable):
+    """The holder took longer than it stated, and another task may be the holder by now."""
+
+    summary = "The deployment's token was not stored in time"
+
+
+class StoredTokens:
+    """
+    The Variable of one service account.
+
+    :param account: whose tokens.
+    :param store: where they are stored.
+    :param claim: on the right to change them.
+    :param clock: epoch seconds.
+    """
+
+    def __init__(self, account: ServiceAccount, store: Store, claim: Claim, clock: Callable[[], float]) -> None:
+        self.names = names_for(account)
+        self._account = account
+        self._store = store
+        self._claim = claim
+        self._clock = clock
+
+    def read(self) -> Content:
+        """What is stored and this secret opens. Anything else is a miss, with one warning."""
+        return self._decode(self._store.read(self.names.token))
+
+    def put(self, token: AccessToken, *, refused: bool = False) -> tuple[AccessToken, ...]:
+        """
+        Store a token in place of the current one.
+
+        :param refused: whether a refusal by Atlas caused it.
+        :return: the superseded tokens that are stored with it.
+        :raises StoreUnavailable: if no read confirms it.
+        """
+        failure: StoreUnavailable | None = None
+        for _ in range(WRITES + 1):
+            content = self._read_as_holder()
+            if content.token is not None and content.token.value == token.value:
+                return content.superseded
+            superseded = tuple(
+                old for old in content.tokens if old.value != token.value and not surely_expired(old, self._clock())
+            )
+            refused_at = self._clock() if refused else content.refused_at
+            try:
+                self._write(Content(token, superseded, refused_at, content.foreign))
+            except StoreUnavailable as error:
+                failure = error
+        raise failure or StoreUnavailable(
+            f"The Variable {self.names.token} does not keep what is written: an environment variable or a secrets "
+            "backend may hide it"
+        )
+
+    def take_out(self, values: Collection[str]) -> None:
+        """Take tokens that were revoked out of the store."""
+        content = self._read_as_holder()
+        kept = replace(
+            content,
+            token=None if content.token is not None and content.token.value in values else content.token,
+            superseded=tuple(token for token in content.superseded if token.value not in values),
+        )
+        if kept != content:
+            self._write(kept)
+
+    def remove(self) -> None:
+        """Remove the Variables, unless they have tokens of the account's other secret."""
+        if not self.read().foreign:
+            for name in self.names:
+                self._store.remove(name)
+
+    def _read_as_holder(self) -> Content:
+        """
+        Read what is about to be changed.
+
+        :raises Overtaken: if another task may be changing it.
+        """
+        text = self._store.read(self.names.token)
+        if not self._claim.stands():
+            raise Overtaken()
+        if text is None:  # on Airflow 3 also after a read that failed; the one of the claim since then did not
+            text = self._store.read(self.names.token)
+        return self._decode(text)
+
+    def _write(self, content: Content) -> None:
+        self._store.write(self.names.token, encode(self._account, content))
+
+    def _decode(self, text: str | None) -> Content:
+        return Content() if text is None else decode(self._account, text, self.names.token, self._clock())
