@@ -118,7 +118,7 @@ def masker_that_does_not_grow(mocker: MockerFixture) -> None:
 
 @pytest.fixture
 def says_nothing(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Search message, ``repr``, traceback, captured logs and output for secrets, in every form that a secret can take."""
+    """Search message, ``repr``, traceback, captured logs and output for secrets in every form."""
     caplog.set_level(logging.DEBUG)
 
     def search(error: BaseException | None, *secrets: str) -> None:
