@@ -85,7 +85,7 @@ docs: install  ## Build the documentation as HTML in docs/_build; warnings are e
 fuzz: install  ## Run 10,000 examples for every parser, then atheris; a quarter of an hour
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group fuzz
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/fuzz -q -n 2
-	for parser in sealed answer; do $(BIN)/python -m tests.fuzz.atheris_parsers $$parser -max_total_time=60 || exit 1; done
+	for parser in sealed response; do $(BIN)/python -m tests.fuzz.atheris_parsers $$parser -max_total_time=60 || exit 1; done
 
 test-lowest: $(UV)  ## Run the unit tests with the oldest dependencies that pyproject.toml allows
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest

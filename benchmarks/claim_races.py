@@ -1,9 +1,10 @@
-"""How often the claim fails: races of two workers for a token that the deployment's store does not hold.
+"""How often the claim fails: races of two workers for a token that is not in the deployment's store.
 
-Run ``python -m benchmarks.claim_races [--races 200]``; some five minutes. The workers are two tasks of a real Airflow,
-so that their Variables go the whole way, through supervisor and API server to the database: what the claim's pause has
-to outlast is that way. Both start each race at one moment of the machine's monotonic clock; the parent clears the store
-between races. A race is lost if both mint, which takes more than the pause from a look to the write that follows it.
+Run ``python -m benchmarks.claim_races [--races 200]``; it takes about five minutes. The workers are two tasks of a real
+Airflow, so that reads and writes of Variables go through supervisor and API server to the database: the claim's pause
+must be longer than that takes. Both workers start each race at the same time of the machine's monotonic clock. The
+parent clears the store between races. A race is lost if both workers request a token. That can only happen if a worker
+needs longer than the pause from a read to the write that follows.
 """
 
 from __future__ import annotations
@@ -44,34 +45,34 @@ claim_races()
 
 class Result(NamedTuple):
     """
-    What one worker saw of one race.
+    The result of one worker in one race.
 
-    :param minted: how many tokens it asked Atlas for.
+    :param generated: how many tokens it requested.
     :param seconds: how long ``get()`` took.
-    :param stall: the longest time from the start of a look at the store to the end of the write that followed it.
+    :param stall: the longest time from the start of a read of the store to the end of the write that followed.
     """
 
-    minted: int
+    generated: int
     seconds: float
     stall: float
 
 
-class Watched(Variables):
-    """Variables that tell how close a worker came to breaking the claim's one assumption."""
+class Timed(Variables):
+    """Variables that measure the time from a read to the next write, which the claim assumes to be short."""
 
-    looked = stall = 0.0
+    read_at = stall = 0.0
 
     def read(self, name: str) -> str | None:
-        self.looked = time.monotonic()
+        self.read_at = time.monotonic()
         return super().read(name)
 
     def write(self, name: str, text: str) -> None:
         super().write(name, text)
-        self.stall = max(self.stall, time.monotonic() - self.looked)
+        self.stall = max(self.stall, time.monotonic() - self.read_at)
 
 
 def work(address: str) -> None:
-    """Race whenever the parent names a moment, until it names none."""
+    """Run a race for each start time that the parent sends, until it sends `None`."""
     client = TokenClient(AtlasServiceAccountHook().settings.account)
     with Client(address, "AF_UNIX") as parent:
         while start := parent.recv():
@@ -83,7 +84,7 @@ def work(address: str) -> None:
                 generated.append(client.generate())
                 return generated[-1]
 
-            store = Watched()
+            store = Timed()
             time.sleep(start - time.monotonic())
             SharedToken(client.account, store, generate, lambda token: client.revoke(token.value), max_wait=60).get()
             parent.send(Result(requests, time.monotonic() - start, store.stall))
@@ -100,8 +101,8 @@ def run(races: int, sandbox: Sandbox, home: Path) -> list[list[Result]]:
             connections={"atlas_default": sandbox.connection},
             environment={
                 "PYTHONPATH": str(Path(__file__).parent.parent),
-                # The masker keeps each text that it has seen in a Variable of such a name, and every process that looks
-                # for all of them grows slower with each. These races are weeks of renewals, in minutes.
+                # The masker keeps each value of a Variable with such a name, and each value makes every search slower.
+                # These races make as many renewals in minutes as a deployment makes in weeks.
                 "AIRFLOW__CORE__HIDE_SENSITIVE_VAR_CONN_FIELDS": "False",
             },
             slots=2,
@@ -120,7 +121,7 @@ def run(races: int, sandbox: Sandbox, home: Path) -> list[list[Result]]:
         for worker in workers:
             worker.send(None)
         airflow.wait("claim_races", run_id)
-    return results[1:]  # in the first each worker still loads its modules
+    return results[1:]  # in the first race the workers still load their modules
 
 
 def main() -> None:
@@ -132,15 +133,15 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="races-") as home,
     ):
         results = run(races, sandbox, Path(home))
-    lost = sum(all(result.minted for result in race) for race in results)
-    everybody = [result for race in results for result in race]
-    print(f"two tokens minted       {lost} of {races} races")
-    print(f"tokens minted           {sum(result.minted for result in everybody)}")
-    for name, minted in (("winner", True), ("loser", False)):
-        seconds = [result.seconds for result in everybody if bool(result.minted) is minted]
+    lost = sum(all(result.generated for result in race) for race in results)
+    all_results = [result for race in results for result in race]
+    print(f"two tokens generated    {lost} of {races} races")
+    print(f"tokens generated        {sum(result.generated for result in all_results)}")
+    for name, generated in (("winner", True), ("loser", False)):
+        seconds = [result.seconds for result in all_results if bool(result.generated) is generated]
         print(f"get(), {name:<16} {statistics.median(seconds):.2f} s (median; max {max(seconds):.2f})")
-    stalls = [result.stall * 1000 for result in everybody]
-    print(f"from look to write      {statistics.median(stalls):.0f} ms (median of each race's longest; ", end="")
+    stalls = [result.stall * 1000 for result in all_results]
+    print(f"from read to write      {statistics.median(stalls):.0f} ms (median of the longest in each race; ", end="")
     print(f"max {max(stalls):.0f}), of a pause of {PAUSE * 1000:.0f} ms")
 
 

@@ -1,8 +1,8 @@
-"""Fleets of mapped tasks that each call the Administration API: this provider in each scope beside what else is used.
+"""Fleets of mapped tasks that each call the Administration API: this provider in each scope, compared with peers.
 
-Run ``python -m benchmarks.fleets [SIZE ...]`` (20, 60 and 120 tasks by default, some three quarters of an hour). One
-real Airflow runs the fleets one after another, each against a sandbox of its own that answers 10 token requests in 6 s,
-a tenth of Atlas's minute, and keeps 100 active tokens. ``docs/measured`` gets JSON, a table and a plot.
+Run ``python -m benchmarks.fleets [SIZE ...]`` (default: 20, 60 and 120 tasks; about 45 minutes). One real Airflow runs
+the fleets one after another, each with its own sandbox. The sandbox allows 10 token requests in 6 s, a tenth of Atlas's
+minute, and 100 active tokens. JSON, a table and a plot are written to ``docs/measured``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from harness import leaks
 from harness.airflow import PrivateAirflow
 
 SIZES = (20, 60, 120)
-#: DAG, and what it is called in table and plot.
+#: DAG, and its name in table and plot.
 OURS = {
     "deployment": "this provider, deployment scope",
-    "dag_run": "this provider, DAG-run scope",
+    "dag_run": "this provider, DAG run scope",
     "task_scope": "this provider, task scope",
     "deferred": "this provider, task scope, deferred",
 }
@@ -48,9 +48,9 @@ RESULTS = HERE.parent / "docs" / "measured"
 @dataclass(frozen=True)
 class Measured:
     """
-    One fleet: counts, seconds, and slot-seconds, which are running task instances times seconds.
+    The result of one fleet. Slot-seconds are running task instances times seconds.
 
-    :param floor_seconds: what the rate limit alone makes of the tokens that the fleet got: the windows before its last
+    :param floor_seconds: the time that the rate limit alone requires: the windows before that of the last token
     """
 
     fleet: str
@@ -67,17 +67,17 @@ class Measured:
 
 
 def connection(fleet: str, sandbox: Sandbox) -> tuple[str, dict[str, str]]:
-    """Id and fields of the connection of a fleet."""
+    """Id and fields of a fleet's connection."""
     kind = "http" if fleet == "http_operator" else "mongodbatlas"
     return f"{kind}_{fleet}", sandbox.connection | {"conn_type": kind}
 
 
 def measure(airflow: PrivateAirflow, sandbox: Sandbox, fleet: str, conn: str, size: int, timeout: float) -> Measured:
-    """Run a fleet's DAG to its end and count what it cost; the sandbox is the fleet's own."""
+    """Run a fleet's DAG to its end and measure its cost. No other fleet uses the sandbox."""
     run = airflow.run_dag(fleet, {"size": size, "conn": conn}, timeout=timeout)
     sql = "SELECT sum(CASE WHEN state = 'success' THEN try_number - 1 ELSE try_number END) AS n FROM task_instance"
     tries = airflow.query(f"{sql} WHERE run_id = ? AND dag_id = ? AND task_id = 'call'", (run.run_id, fleet))
-    known = {token: leaks.forms(token) for token in sandbox.issued}
+    secrets = {token: leaks.forms(token) for token in sandbox.issued}
     counters = sandbox.counters
     return Measured(
         fleet=fleet,
@@ -90,12 +90,12 @@ def measure(airflow: PrivateAirflow, sandbox: Sandbox, fleet: str, conn: str, si
         wall_seconds=round(run.duration),
         floor_seconds=round(max(counters.issued - 1, 0) // sandbox.rate_limit * sandbox.window),
         active_tokens_left=counters.active,
-        plain_text_tokens=len({leak.what for leak in leaks.search(known, airflow).leaks if "/" not in leak.place}),
+        plain_text_tokens=len({leak.what for leak in leaks.search(secrets, airflow).leaks if "/" not in leak.place}),
     )
 
 
-def behind(row: Measured, rows: list[Measured]) -> str:
-    """In what a fleet of ours is worse than the best peer of its size; nothing for the others."""
+def worse(row: Measured, rows: list[Measured]) -> str:
+    """The costs in which a fleet of ours is worse than the best peer of its size. Empty for other fleets."""
     peers = [peer for peer in rows if peer.fleet in PEERS and peer.size == row.size]
     if row.fleet not in OURS or not peers:
         return ""
@@ -106,15 +106,15 @@ def behind(row: Measured, rows: list[Measured]) -> str:
 def table(rows: list[Measured]) -> str:
     """A Markdown table."""
     columns = [field.name for field in fields(Measured)]
-    lines = [[*(column.replace("_", " ") for column in columns), "behind a peer in"], ["---"] * (len(columns) + 1)]
+    lines = [[*(column.replace("_", " ") for column in columns), "worse than best peer"], ["---"] * (len(columns) + 1)]
     for row in rows:
         _, *values = asdict(row).values()
-        lines.append([FLEETS[row.fleet], *map(str, values), behind(row, rows)])
+        lines.append([FLEETS[row.fleet], *map(str, values), worse(row, rows)])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def plot(rows: list[Measured], path: Path) -> None:
-    """How cost grows as the fleet grows: token requests, slot-seconds and wall time."""
+    """The cost by the size of the fleet: token requests, slot-seconds and wall time."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 3, figsize=(13, 4.5), layout="constrained")

@@ -1,6 +1,6 @@
-"""What the import of a DAG file with our operators costs the DAG processor over one with Airflow's own.
+"""What the import of a DAG file with our operators costs the DAG processor, compared with Airflow's own imports only.
 
-Run ``python -m benchmarks.parsing``. Both files are imported in processes of their own, in turn; each tells how long
+Run ``python -m benchmarks.parsing``. Each file is imported in a new process, in turn, and the process reports how long
 its imports took. Medians, and the median of the differences, are printed.
 """
 

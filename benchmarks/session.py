@@ -1,9 +1,9 @@
-"""Requests per second through ``AtlasSession`` beside a bare ``requests.Session`` with a fixed header; memory of pages.
+"""Requests per second through ``AtlasSession``, compared with a plain ``requests.Session``; memory of ``paginate``.
 
-Run ``python -m benchmarks.session``. Both ask the same server for the same small answer, in turn, round after round in
-one process; the median of the rounds' ratios is printed, and then the memory of reading 100,000 results page by page.
-The server is the standard library's in a process of its own: the sandbox would take longer to answer than either
-takes to ask, and hide the difference.
+Run ``python -m benchmarks.session``. Both request the same small response from the same server, in turn, in many rounds
+in one process. The median of the rounds' ratios is printed, and then the memory while 100,000 results are read page by
+page. The server is a minimal one in its own process: the sandbox takes longer to respond than either session takes to
+send a request, and would hide the difference.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ ROUNDS, CALLS, RESULTS = 21, 200, 100_000
 
 SERVER = """
 import asyncio
-class Answer(asyncio.Protocol):
+class Response(asyncio.Protocol):
     def connection_made(self, transport): self.transport = transport
     def data_received(self, data):
         if data.endswith(b"\\r\\n\\r\\n"):
             self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
 async def main():
-    server = await asyncio.get_running_loop().create_server(Answer, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(Response, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 asyncio.run(main())
@@ -43,7 +43,7 @@ asyncio.run(main())
 
 
 class Fixed:
-    """A source whose token is always good: the session's own cost is measured, not the cache's."""
+    """A source whose token is always valid, to measure the cost of the session and not of the cache."""
 
     def __init__(self) -> None:
         now = datetime.now(UTC)

@@ -1,9 +1,9 @@
-"""500 deferred tasks of one service account in one triggerer: event loop, memory, and the pace of service.
+"""500 deferred tasks of one service account in one triggerer: event loop, memory, and tokens per second.
 
-Run ``python -m benchmarks.triggers``; some twelve minutes. All tasks but one meet a closed window of 400 s and defer;
-then the limit is raised. Airflow's own watchdog logs when the event loop was blocked for over 0.2 s, and few slots keep
-the starts of tasks from taking the triggerer's processor away. Memory is what the triggerer's processes have resident,
-before the first deferral and with all triggers waiting.
+Run ``python -m benchmarks.triggers``; it takes about twelve minutes. All tasks but one are rate limited for a window of
+400 s and defer; then the benchmark raises the rate limit. Airflow's own watchdog logs when the event loop was blocked
+for over 0.2 s. There are few slots, so that starting tasks leaves processor time for the triggerer. Memory is the
+resident memory of the triggerer's processes, before the first deferral and with all triggers waiting.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIZE, SLOTS, WINDOW = 500, 4, 400.0
 
 
 def resident(airflow: PrivateAirflow) -> int:
-    """KiB of all processes of the triggerer."""
+    """Resident KiB of all processes of the triggerer."""
     status = [Path(f"/proc/{pid}/status").read_text() for pid in airflow.components.pids("triggerer")]
     return sum(int(kib) for text in status for kib in re.findall(r"VmRSS:\s+(\d+)", text))
 
@@ -32,8 +32,8 @@ def main() -> int:
             before = resident(airflow)
             run_id = airflow.trigger("deferred", {"size": SIZE, "conn": "atlas_deferred"})
             waiting = 0
-            most, memory, opened = 0, before, time.monotonic() + WINDOW - 2
-            while time.monotonic() < opened:
+            most, memory, raise_at = 0, before, time.monotonic() + WINDOW - 2
+            while time.monotonic() < raise_at:
                 waiting = airflow.query("SELECT count(*) AS n FROM trigger")[0]["n"]
                 if waiting > most:
                     most, memory = waiting, resident(airflow)
@@ -49,9 +49,9 @@ def main() -> int:
                 line for _, text in airflow.logs() for line in text.splitlines() if b"thread was blocked" in line
             ]
             print(f"tasks that succeeded                {done} of {SIZE}")
-            print(f"triggers waiting at once, at most   {most}")
+            print(f"triggers waiting at once, maximum   {most}")
             print(f"memory of the triggerer per trigger {(memory - before) / max(most, 1):.1f} KiB")
-            print(f"served, once the window was open    {pace:.1f} a second")
+            print(f"tokens, once the limit was raised   {pace:.1f} a second")
             print(f"token requests                      {sandbox.counters.token_requests}")
             print(f"event loop blocked for over 0.2 s   {len(blocked)} times", *blocked, sep="\n")
             print(f"wall                                {run.duration:.0f} s")

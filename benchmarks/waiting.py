@@ -1,7 +1,7 @@
-"""30 mapped generates against Atlas's own 10 requests a minute, beside peers and an empty fleet, on one real Airflow.
+"""30 mapped generate tasks at Atlas's rate limit of 10 requests a minute, compared with peers and an empty fleet.
 
-Run ``python -m benchmarks.waiting``; it takes some ten minutes. The fleets run one after another, each against a
-sandbox of its own. A deferred or waiting task instance holds no slot. ``docs/measured`` gets the table.
+Run ``python -m benchmarks.waiting``; it takes about ten minutes. One real Airflow runs the fleets one after another,
+each with its own sandbox. A deferred or waiting task instance holds no slot. The table is written to ``docs/measured``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A warm ``get_token()`` beside what authlib and requests-oauthlib do before a request with a token that is still good.
+"""``get_token()`` with a cached token, compared with what authlib and requests-oauthlib do before each request.
 
-Run ``python -m benchmarks.warm_token``. All three are called in turn, round after round in one process, so that a
-machine that changes its speed changes it for all; medians of the rounds and the ratio to the faster peer are printed.
-The hook runs inside a task's context, as it does on a worker; against the sandbox, which it asks once.
+Run ``python -m benchmarks.warm_token``. All three are called in turn, in many rounds in one process, so that changes of
+the machine's speed affect all of them. Medians of the rounds and the ratio to the faster peer are printed. The hook
+runs in a task's context, as on a worker, and requests one token from the sandbox.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROUNDS, CALLS = 51, 20_000
 
 
 def contenders(sandbox: Sandbox) -> dict[str, Callable[[], object]]:
-    """Each is what the library itself calls to be sure of a token: ours, authlib's, requests-oauthlib's."""
+    """What each library calls to make sure that it has a valid token: ours, authlib, requests-oauthlib."""
     ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1, try_number=1)
     with mock.patch("airflow.providers.common.compat.sdk.get_current_context", return_value={"ti": ti}, create=True):
         hook = AtlasServiceAccountHook(
@@ -38,7 +38,7 @@ def contenders(sandbox: Sandbox) -> dict[str, Callable[[], object]]:
     authlib = OAuth2Session(sandbox.client_id, token=as_dict, token_endpoint=f"{sandbox.url}/api/oauth/token")
     client = BackendApplicationClient(sandbox.client_id, token=dict(as_dict))
     other = RequestsOAuthlibSession(client=client, token=dict(as_dict))
-    # requests-oauthlib has no step of its own: its session checks expiry while it adds the token to a request.
+    # requests-oauthlib has no separate step: its session checks the expiry while it adds the token to a request.
     return {
         "airflow-provider-atlas  hook.get_token()": hook.get_token,
         "authlib                 ensure_active_token()": authlib.ensure_active_token,

@@ -1,4 +1,4 @@
-"""What all tests share: an account, a clock that only tests move, and a search for secrets in what is said."""
+"""Shared fixtures: an account, a clock that only tests move, and a search for secrets in errors, logs and output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.cache.fakes import MemoryStore
 
 pytest_plugins = ["airflow_provider_atlas.testing"]
 
-#: Folders whose tests start more than a process of their own, and the mark of each; whatever bears one is slow.
+#: Folders whose tests start other processes, and the mark of each. A test with one of these marks is slow.
 SLOW = {
     "distributed": "distributed",
     "fleets": "fleet",
@@ -47,18 +47,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def deployment_token(hook: AtlasServiceAccountHook) -> tokens.DeploymentToken:
-    """The deployment's token as the operators use it, whatever the hook's scope."""
+    """The deployment's token as the operators use it, in whatever scope the hook is."""
     return tokens.DeploymentToken(hook._tokens, hook.settings.max_wait)
 
 
 def shared_token(hook: AtlasServiceAccountHook) -> SharedToken:
-    """What the hook's deployment has in the store."""
+    """The token in the store of the hook's deployment."""
     return deployment_token(hook)._shared(0)
 
 
 @dataclass
 class Clock:
-    """A clock of epoch seconds, and a sleep that moves it."""
+    """A clock of epoch seconds, and a sleep that moves the clock."""
 
     now: float = 1_800_000_000.0
     slept: list[float] = field(default_factory=list)
@@ -83,13 +83,13 @@ def account() -> ServiceAccount:
 
 @pytest.fixture
 def hook(atlas_sandbox: Sandbox) -> AtlasServiceAccountHook:
-    """A hook whose stored connection leads to the sandbox."""
+    """A hook whose stored connection points to the sandbox."""
     return AtlasServiceAccountHook()
 
 
 @pytest.fixture
 def store(mocker: MockerFixture) -> MemoryStore:
-    """The deployment's store of all hooks, without the pause of its claim."""
+    """The store of all hooks, in memory, with almost no pause of the claim."""
     store = MemoryStore()
     mocker.patch.object(tokens, "Variables", lambda: store)
     mocker.patch.object(claim, "PAUSE", 0.001)
@@ -106,8 +106,8 @@ def no_tokens_from_other_tests() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def a_masker_that_does_not_grow(mocker: MockerFixture) -> None:
-    """Airflow's masker keeps every secret that it was ever told, and grows slower with each."""
+def masker_that_does_not_grow(mocker: MockerFixture) -> None:
+    """Airflow's masker keeps every secret that it gets, and each makes it slower."""
     mocker.patch("airflow_provider_atlas.hooks.service_account.mask_secret")
     mocker.patch("airflow_provider_atlas.hooks.tokens.mask_secret")
     mocker.patch("airflow_provider_atlas.operators.token.mask_secret")
@@ -118,23 +118,23 @@ def a_masker_that_does_not_grow(mocker: MockerFixture) -> None:
 
 @pytest.fixture
 def says_nothing(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Search message, ``repr``, traceback, captured logs and output for secrets, in every form that they take."""
+    """Search message, ``repr``, traceback, captured logs and output for secrets in every form."""
     caplog.set_level(logging.DEBUG)
 
     def search(error: BaseException | None, *secrets: str) -> None:
-        assert secrets_in([caplog.text, *capsys.readouterr(), *said_by(error)], *secrets) == []
+        assert secrets_in([caplog.text, *capsys.readouterr(), *texts_of(error)], *secrets) == []
 
     return search
 
 
-def said_by(error: BaseException | None) -> list[str]:
-    """Everything that an error may be printed as."""
+def texts_of(error: BaseException | None) -> list[str]:
+    """Every text as which an error may be printed."""
     if error is None:
         return []
     return [str(error), repr(error), repr(vars(error)), "".join(traceback.format_exception(error))]
 
 
 def secrets_in(texts: Iterable[str], *secrets: str) -> list[bytes]:
-    """Secrets in texts, in the form in which they stand there."""
-    everything = "\n".join(texts).encode(errors="surrogatepass")
-    return [form for secret in secrets or (CLIENT_SECRET, TOKEN) for form in forms(secret) if form in everything]
+    """The secrets that are in the texts, in the form in which they are there."""
+    joined = "\n".join(texts).encode(errors="surrogatepass")
+    return [form for secret in secrets or (CLIENT_SECRET, TOKEN) for form in forms(secret) if form in joined]

@@ -1,4 +1,4 @@
-"""An error that no retry cures is an AirflowFailException; every error survives a trip between processes."""
+"""An error that no retry can fix is an AirflowFailException. Every error survives pickling."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FINAL = {
     "TokenExpired",
     "UnsupportedGrantType",
 }
-#: Every type that is raised, by its name.
+#: Every error type that is raised, by name.
 ERRORS = {
     name: kind
     for name, kind in vars(exceptions).items()
@@ -37,7 +37,7 @@ def test_every_final_type_exists():
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_an_error_is_final_for_airflow_if_no_retry_cures_it(name):
+def test_an_error_fails_the_task_at_once_if_no_retry_can_fix_it(name):
     error = getattr(exceptions, name)("Something happened", status=400, error="code", description="words")
     assert isinstance(error, AirflowFailException) is (name in FINAL)
     assert str(error).startswith("Something happened (HTTP 400 code: words).")
@@ -57,7 +57,7 @@ def test_an_error_is_final_for_airflow_if_no_retry_cures_it(name):
     ],
 )
 @pytest.mark.parametrize("name", ["RateLimited", "AtlasApiError"])
-def test_data_of_another_release_that_does_not_fit_is_left_out_and_the_error_can_be_printed(name, data):
+def test_invalid_data_from_another_release_is_left_out_and_the_error_can_be_printed(name, data):
     error = load({"type": name, "summary": "Something happened", "data": data})
     assert str(error).startswith("Something happened")
     assert vars(error) == vars(getattr(exceptions, name)())

@@ -1,4 +1,4 @@
-"""Stats under the names that the design gives them, and one log line for each wait."""
+"""Metrics have the documented names, and each wait has one log line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_events_are_counted(stats):
     stats.incr.assert_called_once_with("atlas.token.generated")
 
 
-def test_a_wait_is_one_log_line_with_length_and_reason_and_two_metrics(stats, caplog):
+def test_a_wait_writes_one_log_line_with_length_and_reason_and_two_metrics(stats, caplog):
     caplog.set_level("INFO")
     metrics.waiting(RateLimited(status=429, retry_after=30), 31.5)
     (record,) = caplog.records

@@ -1,4 +1,4 @@
-"""What Airflow will do with the package: entry point, schema, form, DAG files."""
+"""What Airflow reads from the package: entry point, schema, form, DAG files."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ SENSITIVE = {
 }
 
 
-def test_the_entry_point_leads_to_the_provider_info():
+def test_the_entry_point_returns_the_provider_info():
     (entry,) = [
         entry for entry in entry_points(group="apache_airflow_provider") if entry.dist.name == "airflow-provider-atlas"
     ]
     assert entry.load()() == get_provider_info()
 
 
-def test_the_provider_info_satisfies_airflow_s_schema():
+def test_the_provider_info_matches_airflow_s_schema():
     schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
     jsonschema.validate(get_provider_info(), schema)
 
 
-def test_its_name_is_the_distribution_s():
+def test_the_package_name_is_the_name_of_the_distribution():
     assert get_provider_info()["package-name"] == distribution("airflow-provider-atlas").metadata["Name"]
 
 
-def test_every_module_and_class_it_names_exists():
+def test_every_module_and_class_in_the_provider_info_exists():
     info = get_provider_info()
     for kind in ("hooks", "operators", "triggers"):
         for module in info[kind][0]["python-modules"]:
@@ -51,11 +51,11 @@ def test_every_module_and_class_it_names_exists():
 
 
 @pytest.mark.parametrize("field", [name for name in CONNECTION_FIELDS if name != "proxies"])
-def test_airflow_shows_every_field_but_the_proxies_in_clear(field):
+def test_airflow_redacts_no_field_except_the_proxies(field):
     assert not [word for word in SENSITIVE if word in field]
 
 
-def test_the_hook_s_own_form_for_older_airflows_is_the_same():
+def test_the_hook_s_form_for_older_airflow_matches_the_provider_info():
     assert AtlasServiceAccountHook.get_ui_field_behaviour() == {
         "hidden_fields": UI_FIELD_BEHAVIOUR["hidden-fields"],
         "relabeling": UI_FIELD_BEHAVIOUR["relabeling"],
@@ -63,7 +63,7 @@ def test_the_hook_s_own_form_for_older_airflows_is_the_same():
     }
 
 
-def test_the_hook_s_widgets_for_older_airflows_are_those_fields():
+def test_the_hook_s_widgets_for_older_airflow_match_the_connection_fields():
     pytest.importorskip("flask_appbuilder", reason="comes with Airflow 2.11; on Airflow 3 with the provider fab only")
     widgets = AtlasServiceAccountHook.get_connection_form_widgets()
     assert list(widgets) == list(CONNECTION_FIELDS)
@@ -76,7 +76,7 @@ def test_airflow_finds_the_connection_type_and_its_hook():
     assert ProvidersManager().hooks["mongodbatlas"].hook_name == "MongoDB Atlas service account"
 
 
-def test_airflow_finds_the_connection_s_fields():
+def test_airflow_finds_the_fields_of_the_connection():
     from airflow.providers_manager import ProvidersManager
 
     if airflow.__version__.startswith(("3.0.", "3.1.")):

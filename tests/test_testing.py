@@ -1,4 +1,4 @@
-"""The fixture for DAG authors: its connection works for one test, and an error names the package that is missing."""
+"""The fixture for DAG authors: its connection exists for one test, and an import error names the missing package."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(*arguments, **more):
     )
 
 
-def test_default_connection_leads_to_the_sandbox(atlas_sandbox):
+def test_default_connection_points_to_the_sandbox(atlas_sandbox):
     connection = json.loads(os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"])
     assert connection == {
         "conn_type": "mongodbatlas",

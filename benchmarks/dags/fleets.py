@@ -1,7 +1,7 @@
-"""Each way to an Atlas token, as a fleet of mapped tasks that call Atlas with it; conf has the size and the connection.
+"""Each way to get an Atlas token, as a fleet of mapped tasks. The run's conf has the size and the connection.
 
-The peers are written as their users write them: a task generates a token and calls the Administration API with it.
-Tenacity waits in the task; authlib, requests-oauthlib and the HTTP operator leave waiting to the task's retries.
+The peers are written as their users write them: a task requests a token and calls the Administration API with it.
+Tenacity waits in the task. With authlib, requests-oauthlib and the HTTP operator the task's retries wait.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ def tenacity() -> None:
 
         @retry(wait=wait_exponential(max=60), stop=stop_after_delay(180))
         def generate() -> str:
-            answer = requests.post(
+            response = requests.post(
                 f"{conn.host}/api/oauth/token",
                 data={"grant_type": "client_credentials"},
                 auth=(conn.login or "", conn.password or ""),
                 timeout=30,
             )
-            answer.raise_for_status()
-            return str(answer.json()["access_token"])
+            response.raise_for_status()
+            return str(response.json()["access_token"])
 
         headers = ACCEPT | {"Authorization": f"Bearer {generate()}"}
         requests.get(f"{conn.host}{GROUPS}", headers=headers, timeout=30).raise_for_status()

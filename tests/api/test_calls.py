@@ -1,4 +1,4 @@
-"""What a DAG author calls: bodies decoded, refusals as errors, all pages in constant memory."""
+"""`run` and `paginate`: decoded bodies, errors for refusals, all pages in constant memory."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def page(results, following=None):
     return json.dumps({"results": results, "links": links})
 
 
-def test_run_gives_the_decoded_body(hook):
+def test_run_returns_the_decoded_body(hook):
     assert hook.run(GROUPS, params={"itemsPerPage": 2})["totalCount"] == 3
 
 
-def test_an_empty_body_is_none(hook, atlas_sandbox):
+def test_run_returns_none_for_an_empty_body(hook, atlas_sandbox):
     atlas_sandbox.fail_next("api", status=204)
     assert hook.run(GROUPS, "DELETE") is None
 
@@ -40,7 +40,7 @@ def test_an_empty_body_is_none(hook, atlas_sandbox):
         ({"endpoint": GROUPS, "api_version": "2020-01-01"}, 410, None),
     ],
 )
-def test_refusals_are_errors_with_status_and_code(hook, call, status, code):
+def test_a_refusal_raises_an_error_with_status_and_code(hook, call, status, code):
     with pytest.raises(exceptions.AtlasApiError) as caught:
         hook.run(**call)
     assert caught.value.status == status
@@ -48,13 +48,13 @@ def test_refusals_are_errors_with_status_and_code(hook, call, status, code):
         assert caught.value.error_code == code
 
 
-def test_bad_fields_are_named(hook):
+def test_an_error_names_the_invalid_fields(hook):
     with pytest.raises(exceptions.AtlasApiError, match="Correct itemsPerPage: "):
         hook.run(GROUPS, params={"itemsPerPage": 501})
 
 
 @pytest.mark.parametrize("version", ["v2", "latest", ""])
-def test_a_version_that_is_no_date_is_refused_before_anything_is_sent(hook, atlas_sandbox, version):
+def test_a_version_that_is_not_a_date_is_refused_before_the_request(hook, atlas_sandbox, version):
     with pytest.raises(exceptions.InvalidCall, match="api_version"):
         hook.run(GROUPS, api_version=version)
     assert atlas_sandbox.counters.api_requests == 0
@@ -62,7 +62,7 @@ def test_a_version_that_is_no_date_is_refused_before_anything_is_sent(hook, atla
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 502, 503])
 @pytest.mark.parametrize("body", [b"<html>", b"{", b"\xff\xfe", b"[" * 100_000])
-def test_any_body_that_is_not_json_is_a_typed_error(hook, atlas_sandbox, status, body, says_nothing):
+def test_any_body_that_is_not_json_raises_a_typed_error(hook, atlas_sandbox, status, body, says_nothing):
     for _ in range(3):
         atlas_sandbox.fail_next("api", status=status, body=body)
     with pytest.raises(exceptions.AtlasApiError) as caught:
@@ -71,7 +71,7 @@ def test_any_body_that_is_not_json_is_a_typed_error(hook, atlas_sandbox, status,
     says_nothing(caught.value, *atlas_sandbox.issued, atlas_sandbox.client_secret)
 
 
-def test_a_server_that_echoes_the_token_is_scrubbed(hook, atlas_sandbox, says_nothing):
+def test_a_token_that_the_server_echoes_is_scrubbed(hook, atlas_sandbox, says_nothing):
     token = hook.get_token().value
     atlas_sandbox.fail_next("api", status=400, body=json.dumps({"detail": f"no {token}", "parameters": [token]}))
     with pytest.raises(exceptions.AtlasApiError, match=r"no \*\*\*") as caught:
@@ -80,7 +80,7 @@ def test_a_server_that_echoes_the_token_is_scrubbed(hook, atlas_sandbox, says_no
 
 
 @pytest.mark.parametrize(("fault", "message"), [({"kind": "drop"}, "connection to Atlas failed")])
-def test_no_answer_is_a_typed_error(hook, atlas_sandbox, fault, message, says_nothing):
+def test_a_call_without_a_response_raises_atlas_unreachable(hook, atlas_sandbox, fault, message, says_nothing):
     hook.get_token()
     atlas_sandbox.fail_next("api", **fault)
     with pytest.raises(exceptions.AtlasUnreachable, match=message) as caught:
@@ -97,7 +97,7 @@ def test_all_pages_are_read_in_order(hook, atlas_sandbox):
     assert atlas_sandbox.counters.api_requests == 3 + 4
 
 
-def test_pages_are_read_only_as_far_as_they_are_used(hook, atlas_sandbox):
+def test_paginate_requests_only_the_pages_that_are_used(hook, atlas_sandbox):
     atlas_sandbox.page_total = 5000
     next(hook.paginate(GROUPS))
     assert atlas_sandbox.counters.api_requests == 1
@@ -122,7 +122,7 @@ def test_memory_does_not_grow_with_the_number_of_pages(hook, atlas_sandbox):
 
 
 @pytest.mark.parametrize("cycle", [1, 2, 3, 7])
-def test_pages_in_a_loop_end_in_an_error(hook, atlas_sandbox, cycle):
+def test_pages_that_link_in_a_cycle_raise_an_error(hook, atlas_sandbox, cycle):
     for number in range(1, 40):
         atlas_sandbox.fail_next(
             "api", status=200, body=page([number], f"{atlas_sandbox.url}/api/atlas/{number % cycle}")
@@ -135,9 +135,7 @@ def test_pages_in_a_loop_end_in_an_error(hook, atlas_sandbox, cycle):
 @pytest.mark.parametrize(
     "href", ["https://evil.example/next", "//evil.example/next", "http://127.0.0.1:1/next", "/api/../next"]
 )
-def test_a_link_that_leads_elsewhere_is_refused_after_the_results_that_were_good(
-    hook, atlas_sandbox, href, says_nothing
-):
+def test_an_invalid_next_link_is_refused_after_the_results_of_its_page(hook, atlas_sandbox, href, says_nothing):
     atlas_sandbox.fail_next("api", status=200, body=page([1, 2], href))
     results = hook.paginate(GROUPS)
     assert [next(results), next(results)] == [1, 2]
@@ -156,13 +154,13 @@ def test_a_link_that_leads_elsewhere_is_refused_after_the_results_that_were_good
         '{"results": [], "links": [{"rel": "next", "href": 7}]}',
     ],
 )
-def test_what_is_no_page_is_an_error(hook, atlas_sandbox, body):
+def test_a_body_that_is_not_a_page_raises_an_error(hook, atlas_sandbox, body):
     atlas_sandbox.fail_next("api", status=200, body=body)
     with pytest.raises(exceptions.AtlasApiError):
         list(hook.paginate(GROUPS))
 
 
 @pytest.mark.parametrize("links", [None, "x", [], [None, "x"], [{"rel": "self"}]])
-def test_no_next_link_is_the_end(hook, atlas_sandbox, links):
+def test_paginate_ends_at_a_page_without_a_next_link(hook, atlas_sandbox, links):
     atlas_sandbox.fail_next("api", status=200, body=json.dumps({"results": [1], "links": links}))
     assert list(hook.paginate(GROUPS)) == [1]

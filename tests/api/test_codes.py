@@ -1,4 +1,4 @@
-"""Refusals carry what Atlas said and what to do, whatever the body is made of."""
+"""Errors for refusals quote Atlas and name a remedy, whatever the body contains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def body(**fields):
     return {"error": 400, "errorCode": "CODE", "detail": "Details.", "reason": "Reason", "parameters": [], **fields}
 
 
-def test_every_part_of_the_body_is_carried():
+def test_an_error_has_every_part_of_the_body():
     fields = [{"field": "itemsPerPage", "description": "must be less than 501"}]
     error = api_error(400, body(parameters=["a", 1], badRequestDetail={"fields": fields}), str)
     assert (error.status, error.error_code, error.detail, error.reason) == (400, "CODE", "Details.", "Reason")
@@ -33,12 +33,12 @@ def test_every_part_of_the_body_is_carried():
         (404, {}, "Details.)."),
     ],
 )
-def test_where_there_is_a_remedy_it_is_named(status, fields, remedy):
+def test_an_error_names_the_remedy_if_there_is_one(status, fields, remedy):
     assert remedy in str(api_error(status, body(**fields), str))
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "invalid",
     [
         None,
         {},
@@ -47,18 +47,18 @@ def test_where_there_is_a_remedy_it_is_named(status, fields, remedy):
         {"badRequestDetail": {"fields": [None, 7]}},
     ],
 )
-def test_missing_empty_and_odd_fields_are_left_out(odd):
-    error = api_error(418, odd, str)
+def test_missing_empty_and_invalid_fields_are_left_out(invalid):
+    error = api_error(418, invalid, str)
     assert (error.status, error.error_code, error.parameters, error.fields) == (418, None, (), ())
     assert str(error) == "The Atlas Administration API refused the request (HTTP 418)." or error.detail is None
 
 
-def test_fields_without_a_name_are_still_told():
+def test_fields_without_a_name_are_still_reported():
     error = api_error(400, {"badRequestDetail": {"fields": [{"field": None, "description": 3}]}}, str)
     assert error.fields == (("?", "?"),)
 
 
-def test_what_the_server_wrote_is_scrubbed_everywhere():
+def test_every_part_of_the_body_is_scrubbed():
     fields = [{"field": "secret", "description": "secret"}]
     error = api_error(
         400,
@@ -74,7 +74,7 @@ def test_what_the_server_wrote_is_scrubbed_everywhere():
     assert "secret" not in str(error) + repr(vars(error))
 
 
-def test_it_survives_pickling():
+def test_an_error_survives_pickling():
     import pickle
 
     error = AtlasApiError(status=406, error_code="X", parameters=["a"])

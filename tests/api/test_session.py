@@ -1,4 +1,4 @@
-"""The session: relative URLs, versions, the token on each request and nowhere else, refusals and limits."""
+"""The session: relative URLs, versions, the token on each request and nowhere else, refusals and rate limits."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ GROUPS = "/api/atlas/v2/groups"
 
 @pytest.fixture
 def sleeps(mocker, clock):
-    """A clock and a sleep of the session's own."""
+    """The sleeps of the session, which uses a fake clock."""
     mocker.patch.object(module, "time", mocker.Mock(monotonic=clock, sleep=clock.sleep))
     return clock.slept
 
 
 @pytest.fixture
 def sent(mocker):
-    """Headers, body and options of what leaves for the wire."""
+    """Headers, body and options of each request that is sent."""
     seen = []
     real = requests.adapters.HTTPAdapter.send
 
@@ -42,19 +42,19 @@ def sent(mocker):
     return seen
 
 
-def test_a_relative_url_is_enough_and_the_token_is_added(hook, atlas_sandbox):
+def test_a_relative_url_is_completed_and_the_token_is_added(hook, atlas_sandbox):
     response = hook.get_conn().get(GROUPS)
     assert response.status_code == 200
     assert len(response.json()["results"]) == 3
     assert atlas_sandbox.counters.token_requests == 1
 
 
-def test_one_hook_has_one_session_and_it_is_requests_own(hook):
+def test_a_hook_has_one_session_which_is_a_requests_session(hook):
     assert hook.get_conn() is hook.get_conn()
     assert isinstance(hook.get_conn(), requests.Session)
 
 
-def test_no_token_stays_on_a_request_that_was_sent(hook, atlas_sandbox, sent):
+def test_a_request_does_not_hold_the_token_after_it_was_sent(hook, atlas_sandbox, sent):
     response = hook.get_conn().get(GROUPS)
     assert sent[0][0]["Authorization"] == f"Bearer {hook.get_token().value}"
     assert "Authorization" not in response.request.headers
@@ -64,7 +64,7 @@ def test_no_token_stays_on_a_request_that_was_sent(hook, atlas_sandbox, sent):
     assert "Authorization" not in caught.value.request.headers
 
 
-def test_version_and_time_out_are_the_connection_s_unless_the_call_has_its_own(hook, sent):
+def test_version_and_timeout_come_from_the_connection_unless_the_call_sets_them(hook, sent):
     conn = hook.get_conn()
     conn.get(GROUPS)
     conn.get(GROUPS, headers={"Accept": "application/vnd.atlas.2024-08-05+json"}, timeout=3)
@@ -83,7 +83,7 @@ def test_version_and_time_out_are_the_connection_s_unless_the_call_has_its_own(h
     assert [options["timeout"] for _, _, options in sent[:2]] == [(30.0, 30.0), 3]
 
 
-def test_ca_bundle_and_proxies_are_the_connection_s_and_verification_is_never_off(atlas_sandbox, monkeypatch, mocker):
+def test_ca_bundle_and_proxies_come_from_the_connection_and_verification_stays_on(atlas_sandbox, monkeypatch, mocker):
     extra = {"ca_bundle": "/ours.pem", "proxies": {"https": "http://ours:1"}}
     conn = {**json.loads(os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"]), "host": "https://atlas.example", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(conn))
@@ -99,7 +99,7 @@ def test_ca_bundle_and_proxies_are_the_connection_s_and_verification_is_never_of
         assert sent.call_args.kwargs["proxies"]["https"] == "http://ours:1"
 
 
-def test_plain_http_on_this_machine_meets_no_proxy(atlas_sandbox, monkeypatch):
+def test_plain_http_to_loopback_uses_no_proxy(atlas_sandbox, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
         conn = json.loads(os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"])
@@ -134,7 +134,7 @@ CALLS = [AtlasServiceAccountHook.run, by_session]
     ],
 )
 @pytest.mark.parametrize("call", CALLS)
-def test_nothing_is_sent_elsewhere_by_the_hook_or_its_session(hook, url, call, sent):
+def test_hook_and_session_refuse_a_url_of_another_origin_before_the_request(hook, url, call, sent):
     with pytest.raises(exceptions.InvalidCall) as caught:
         call(hook, url)
     assert isinstance(caught.value, exceptions.AtlasError)
@@ -142,8 +142,8 @@ def test_nothing_is_sent_elsewhere_by_the_hook_or_its_session(hook, url, call, s
 
 
 @pytest.fixture
-def elsewhere(atlas_sandbox):
-    """Another Atlas at another port, which counts what reaches it and would send everybody back."""
+def other_origin(atlas_sandbox):
+    """Another sandbox on another port, which counts its requests and would redirect them back."""
     from airflow_provider_atlas.sandbox import Sandbox
 
     with Sandbox() as other:
@@ -155,13 +155,13 @@ def elsewhere(atlas_sandbox):
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("call", CALLS)
-def test_a_redirect_elsewhere_is_refused_before_anything_goes_there(
-    hook, atlas_sandbox, elsewhere, status, method, call, says_nothing
+def test_a_redirect_to_another_origin_is_refused_before_the_request(
+    hook, atlas_sandbox, other_origin, status, method, call, says_nothing
 ):
-    atlas_sandbox.fail_next("api", status=status, headers={"Location": f"{elsewhere.url}{GROUPS}"})
+    atlas_sandbox.fail_next("api", status=status, headers={"Location": f"{other_origin.url}{GROUPS}"})
     with pytest.raises(exceptions.InvalidCall, match="redirects away") as caught:
         call(hook, GROUPS, method, json={"password": "of a database user"} if method == "POST" else None)
-    assert elsewhere.counters.api_requests == 0
+    assert other_origin.counters.api_requests == 0
     says_nothing(caught.value, hook.get_token().value)
 
 
@@ -170,7 +170,7 @@ def test_a_redirect_within_atlas_is_followed_with_the_token(hook, atlas_sandbox)
     assert len(hook.run(GROUPS)["results"]) == 3
 
 
-def test_50_threads_with_a_token_that_somebody_else_revoked_cause_one_request(hook, atlas_sandbox):
+def test_50_threads_with_a_revoked_token_request_one_new_token(hook, atlas_sandbox):
     token, conn = hook.get_token(), hook.get_conn()
     atlas_sandbox.revoke(token.value)
     start = threading.Barrier(50)
@@ -186,7 +186,7 @@ def test_50_threads_with_a_token_that_somebody_else_revoked_cause_one_request(ho
 
 
 @pytest.mark.parametrize(("code", "tokens"), [("USER_UNAUTHORIZED", 1), ("", 2), ("UNAUTHORIZED", 2)])
-def test_50_threads_without_rights_cause_one_renewal_at_most(atlas_sandbox, code, tokens):
+def test_50_threads_without_rights_request_at_most_one_new_token(atlas_sandbox, code, tokens):
     client_id, secret = atlas_sandbox.add_account(rights=False, error_code=code)
     hook = AtlasServiceAccountHook(client_id=client_id, client_secret=secret, base_url=atlas_sandbox.url)
     start = threading.Barrier(50)
@@ -199,20 +199,20 @@ def test_50_threads_without_rights_cause_one_renewal_at_most(atlas_sandbox, code
             return f"{error.status} {error.remedy}"
 
     with ThreadPoolExecutor(50) as pool:
-        (said,) = set(pool.map(call, range(50)))
-    assert said.startswith("401 The token is valid")
+        (text,) = set(pool.map(call, range(50)))
+    assert text.startswith("401 The token is valid")
     assert atlas_sandbox.counters.token_requests == tokens
     assert atlas_sandbox.counters.active == 1
 
 
-def test_a_token_that_a_refusal_replaced_is_revoked(hook, atlas_sandbox):
+def test_a_refused_token_is_revoked_after_its_replacement(hook, atlas_sandbox):
     token = hook.get_token()
     atlas_sandbox.fail_next("api", status=401, body=b"")
     assert hook.get_conn().get(GROUPS).status_code == 200
     assert not atlas_sandbox.is_active(token.value)
 
 
-def test_a_refused_token_from_another_task_ends_in_token_expired(hook, atlas_sandbox):
+def test_a_refused_token_from_another_task_raises_token_expired(hook, atlas_sandbox):
     token = hook.generate_token()
     other = AtlasServiceAccountHook(token=hook.seal(token))
     assert len(other.run(GROUPS)["results"]) == 3
@@ -223,7 +223,7 @@ def test_a_refused_token_from_another_task_ends_in_token_expired(hook, atlas_san
     assert atlas_sandbox.counters.token_requests == before
 
 
-def test_a_long_task_crosses_the_end_of_its_token_without_noticing(hook, atlas_sandbox, mocker):
+def test_a_task_continues_after_its_token_has_expired(hook, atlas_sandbox, mocker):
     hook.get_conn().get(GROUPS)
     mocker.patch("airflow_provider_atlas.cache.memory.time.time", return_value=time.time() + 3601)
     hook._cache = None
@@ -247,20 +247,20 @@ def test_a_long_task_crosses_the_end_of_its_token_without_noticing(hook, atlas_s
         ({"status": 429, "body": "<html>"}, (1, 2)),
     ],
 )
-def test_a_limit_is_waited_out_as_atlas_says(hook, atlas_sandbox, sleeps, fault, waits):
+def test_a_rate_limited_call_waits_as_long_as_atlas_says(hook, atlas_sandbox, sleeps, fault, waits):
     atlas_sandbox.fail_next("api", **fault)
     assert hook.get_conn().get(GROUPS).status_code == 200
     (slept,) = sleeps
     assert waits[0] <= slept <= waits[1]
 
 
-def test_a_wait_beyond_max_wait_is_not_begun_and_the_answer_is_returned(atlas_sandbox, sleeps):
+def test_a_wait_longer_than_max_wait_is_not_started_and_the_response_is_returned(atlas_sandbox, sleeps):
     atlas_sandbox.fail_next("api", status=429, headers={"Retry-After": "60"})
     assert AtlasServiceAccountHook(max_wait=59).get_conn().get(GROUPS).status_code == 429
     assert sleeps == []
 
 
-def test_a_storm_of_429_loses_no_call_and_sends_none_too_early(atlas_sandbox):
+def test_under_many_429_no_call_is_lost_and_no_retry_is_too_early(atlas_sandbox):
     atlas_sandbox.page_total = 1
     atlas_sandbox.api_rate_limit, atlas_sandbox.api_refill, atlas_sandbox.api_refill_seconds = 5, 5, 1.0
     hook = AtlasServiceAccountHook(max_wait=120)
@@ -285,13 +285,13 @@ def test_a_storm_of_429_loses_no_call_and_sends_none_too_early(atlas_sandbox):
 
 
 @pytest.mark.parametrize("body", [b"bytes", "text", None])
-def test_a_body_is_sent_again_whole(hook, atlas_sandbox, sleeps, sent, body):
+def test_a_retry_sends_the_whole_body_again(hook, atlas_sandbox, sleeps, sent, body):
     atlas_sandbox.fail_next("api", status=503)
     hook.get_conn().post(GROUPS, data=body)
     assert [seen for _, seen, _ in sent] == [body, body]
 
 
-def test_a_file_is_rewound_and_a_stream_that_cannot_be_is_not_sent_twice(hook, atlas_sandbox, sleeps):
+def test_a_retry_rewinds_a_file_and_a_stream_is_not_retried(hook, atlas_sandbox, sleeps):
     atlas_sandbox.fail_next("api", status=503)
     file = io.BytesIO(b"x" * 1000)
     assert hook.get_conn().post(GROUPS, data=file).status_code != 503
@@ -299,7 +299,7 @@ def test_a_file_is_rewound_and_a_stream_that_cannot_be_is_not_sent_twice(hook, a
     assert hook.get_conn().post(GROUPS, data=iter([b"once"])).status_code == 503
 
 
-def test_deprecation_is_one_warning_per_endpoint_and_task(hook, caplog):
+def test_a_deprecation_is_logged_once_per_endpoint_and_task(hook, caplog):
     old = {"Accept": "application/vnd.atlas.2023-01-01+json"}
     conn = hook.get_conn()
     for group in conn.get(GROUPS, headers=old).json()["results"]:

@@ -1,4 +1,4 @@
-"""One token in memory: fresh ones cost nothing, renewal is advisory while the old one lives and mandatory after."""
+"""A token in memory: no request while it is fresh; renewal is advisory while it is valid, mandatory after that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_atlas.oauth.token import AccessToken
 
 @pytest.fixture
 def issued():
-    """The needs for which a token was asked, one after another."""
+    """The need of each token request, in order."""
     return []
 
 
@@ -44,23 +44,23 @@ def refuse(need: Renewal) -> AccessToken:
         (600, Renewal.MANDATORY),
     ],
 )
-def test_the_state_of_a_token_follows_from_its_times(minutes, expected, clock, fetch):
+def test_the_need_for_renewal_depends_on_the_age_of_the_token(minutes, expected, clock, fetch):
     token = fetch(Renewal.MANDATORY)
     assert renewal(token, clock() + minutes * 60) is expected
 
 
-def test_no_token_has_to_be_replaced():
+def test_renewal_is_mandatory_without_a_token():
     assert renewal(None, 0) is Renewal.MANDATORY
 
 
-def test_a_fresh_token_is_asked_for_once(clock, fetch, issued):
+def test_a_fresh_token_is_requested_once(clock, fetch, issued):
     cache = TokenCache(clock)
     assert {cache.get(fetch).value for _ in range(10)} == {"token-1"}
     assert issued == [Renewal.MANDATORY]
 
 
 @pytest.mark.parametrize(("minutes", "need"), [(56, Renewal.ADVISORY), (61, Renewal.MANDATORY)])
-def test_an_old_token_is_renewed_once_and_the_fetcher_knows_how_urgently(minutes, need, clock, fetch, issued):
+def test_a_stale_token_is_renewed_once_and_the_fetcher_gets_the_need(minutes, need, clock, fetch, issued):
     cache = TokenCache(clock)
     cache.get(fetch)
     clock.now += minutes * 60
@@ -68,7 +68,7 @@ def test_an_old_token_is_renewed_once_and_the_fetcher_knows_how_urgently(minutes
     assert issued == [Renewal.MANDATORY, need]
 
 
-def test_while_the_old_token_lives_a_failed_renewal_is_a_warning_and_is_not_repeated_at_once(clock, fetch, caplog):
+def test_a_failed_renewal_of_a_valid_token_is_a_warning_and_is_retried_after_a_pause(clock, fetch, caplog):
     cache = TokenCache(clock)
     cache.get(fetch)
     clock.now += 56 * 60
@@ -79,7 +79,7 @@ def test_while_the_old_token_lives_a_failed_renewal_is_a_warning_and_is_not_repe
     assert cache.get(fetch).value == "token-2"
 
 
-def test_the_pause_after_a_failed_renewal_ends_with_the_token(clock, fetch):
+def test_the_pause_after_a_failed_renewal_ends_when_the_token_expires(clock, fetch):
     cache = TokenCache(clock)
     cache.get(fetch)
     clock.now += 60 * 60 - 1
@@ -88,14 +88,14 @@ def test_the_pause_after_a_failed_renewal_ends_with_the_token(clock, fetch):
     assert cache.get(fetch).value == "token-2"
 
 
-def test_without_a_token_a_failure_is_raised_and_the_next_call_tries_again(clock, fetch):
+def test_an_error_without_a_token_is_raised_and_the_next_call_retries(clock, fetch):
     cache = TokenCache(clock)
     with pytest.raises(RateLimited):
         cache.get(refuse)
     assert cache.get(fetch).value == "token-1"
 
 
-def test_only_the_token_that_was_refused_is_dropped(clock, fetch):
+def test_drop_removes_only_the_refused_token(clock, fetch):
     cache = TokenCache(clock)
     first = cache.get(fetch)
     cache.drop("another")
@@ -107,58 +107,58 @@ def test_only_the_token_that_was_refused_is_dropped(clock, fetch):
 
 
 @pytest.mark.parametrize("outcome", ["token", "error"])
-def test_threads_that_find_no_token_share_one_request_and_its_outcome(outcome, clock, fetch, issued):
+def test_threads_without_a_token_share_one_request_and_its_result(outcome, clock, fetch, issued):
     cache, threads = TokenCache(clock), 16
-    asked, answer = threading.Event(), threading.Event()
+    requested, respond = threading.Event(), threading.Event()
 
     def slow(need: Renewal) -> AccessToken:
-        asked.set()
-        assert answer.wait(10)
+        requested.set()
+        assert respond.wait(10)
         return fetch(need) if outcome == "token" else refuse(issued.append(need) or need)
 
-    def ask(_: int) -> str:
+    def get(_: int) -> str:
         try:
             return cache.get(slow).value
         except RateLimited:
             return "refused"
 
     with ThreadPoolExecutor(threads) as pool:
-        results = [pool.submit(ask, number) for number in range(threads)]
-        assert asked.wait(10)
+        results = [pool.submit(get, number) for number in range(threads)]
+        assert requested.wait(10)
         while cache._flight is not None and len(cache._flight._condition._waiters) < threads - 1:
-            threading.Event().wait(0.001)  # until all others wait for the one
-        answer.set()
+            threading.Event().wait(0.001)  # until all other threads wait for the request
+        respond.set()
         assert {result.result() for result in results} == ({"token-1"} if outcome == "token" else {"refused"})
     assert len(issued) == 1
 
 
-def test_while_one_thread_renews_a_living_token_the_others_go_on_with_it(clock, fetch):
+def test_other_threads_use_the_valid_token_while_one_thread_renews_it(clock, fetch):
     cache = TokenCache(clock)
     cache.get(fetch)
     clock.now += 56 * 60
-    asked, answer = threading.Event(), threading.Event()
+    requested, respond = threading.Event(), threading.Event()
 
     def slow(need: Renewal) -> AccessToken:
-        asked.set()
-        assert answer.wait(10)
+        requested.set()
+        assert respond.wait(10)
         return fetch(need)
 
     with ThreadPoolExecutor(1) as pool:
         renewed = pool.submit(cache.get, slow)
-        assert asked.wait(10)
+        assert requested.wait(10)
         assert cache.get(fetch).value == "token-1"
-        answer.set()
+        respond.set()
         assert renewed.result().value == "token-2"
 
 
-def test_a_fresh_token_is_handed_out_while_the_lock_is_held(clock, fetch):
+def test_a_fresh_token_is_returned_while_the_lock_is_held(clock, fetch):
     cache = TokenCache(clock)
     token = cache.get(fetch)
     with cache._lock:
         assert cache.get(fetch) == token
 
 
-def test_an_interrupt_reaches_the_thread_that_it_was_meant_for_and_leaves_no_flight_behind(clock, fetch):
+def test_an_interrupt_is_raised_in_its_thread_and_the_next_call_makes_a_new_request(clock, fetch):
     cache = TokenCache(clock)
 
     def interrupted(need: Renewal) -> AccessToken:

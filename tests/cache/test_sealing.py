@@ -1,4 +1,4 @@
-"""A sealed token opens for the same account and secret, and for nothing else."""
+"""A sealed token opens only with the account and the secret that sealed it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ START = datetime(2027, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)
 PLAIN = AccessToken(TOKEN, "Bearer", START, START + timedelta(hours=1))
 
 
-def test_a_sealed_token_comes_back_as_it_was(account):
+def test_unseal_returns_the_token_that_was_sealed(account):
     assert sealing.unseal(account, sealing.seal(account, PLAIN)) == PLAIN
 
 
-def test_sealed_text_gives_nothing_away_and_never_looks_the_same(account, says_nothing):
+def test_a_sealed_token_holds_no_secret_and_differs_each_time(account, says_nothing):
     first, second = sealing.seal(account, PLAIN), sealing.seal(account, PLAIN)
     assert first != second
     assert sealing.is_sealed(first)
@@ -29,7 +29,7 @@ def test_sealed_text_gives_nothing_away_and_never_looks_the_same(account, says_n
 
 
 @pytest.mark.parametrize("change", ["client_secret", "client_id", "base_url"])
-def test_another_secret_account_or_atlas_does_not_open_it(account, change):
+def test_another_secret_client_id_or_base_url_does_not_open_a_sealed_token(account, change):
     other = dataclasses.replace(account, **{change: getattr(account, change) + "1"})
     with pytest.raises(InvalidSealedToken, match="another secret"):
         sealing.unseal(other, sealing.seal(account, PLAIN))
@@ -49,7 +49,7 @@ def test_another_secret_account_or_atlas_does_not_open_it(account, change):
         (lambda text: TOKEN, "not a sealed token"),
     ],
 )
-def test_anything_else_is_a_typed_error(account, damage, message, says_nothing):
+def test_damaged_or_other_text_raises_invalid_sealed_token(account, damage, message, says_nothing):
     with pytest.raises(InvalidSealedToken, match=message) as caught:
         sealing.unseal(account, damage(sealing.seal(account, PLAIN)))
     says_nothing(caught.value)
@@ -67,12 +67,12 @@ def test_anything_else_is_a_typed_error(account, damage, message, says_nothing):
         b'{"value": "x", "issued_at": 1, "expires_at": "2"}',
     ],
 )
-def test_content_that_this_provider_did_not_write_is_a_typed_error(account, content):
+def test_invalid_content_raises_invalid_sealed_token(account, content):
     text = sealing.PREFIX + sealing.VERSION + sealing._fernet(account).encrypt(content).decode()
     with pytest.raises(InvalidSealedToken, match="content is not"):
         sealing.unseal(account, text)
 
 
-def test_the_key_is_not_the_secret_itself(account):
+def test_the_encryption_key_does_not_contain_the_secret(account):
     assert isinstance(sealing._fernet(account), Fernet)
     assert CLIENT_SECRET not in repr(vars(sealing._fernet(account)))

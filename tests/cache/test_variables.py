@@ -1,4 +1,4 @@
-"""Airflow's Variables in their two dialects, and their troubles as one type without their words."""
+"""Airflow's Variables with the signatures of both major versions. Every failure becomes one error type."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def variables(request, mocker):
     return Variables()
 
 
-def test_what_is_written_is_read_until_it_is_removed(variables):
+def test_a_written_value_is_read_until_it_is_removed(variables):
     assert variables.read("name") is None
     variables.write("name", "text")
     assert variables.read("name") == "text"
@@ -55,7 +55,7 @@ def test_what_is_written_is_read_until_it_is_removed(variables):
 
 
 @pytest.mark.parametrize("call", [("read", "name"), ("write", "name", "text"), ("remove", "name")])
-def test_trouble_is_one_type_and_quotes_nothing(call, mocker, says_nothing):
+def test_any_failure_raises_store_unavailable_and_does_not_quote_its_cause(call, mocker, says_nothing):
     mocker.patch("airflow.providers.common.compat.sdk.Variable", Broken(), create=True)
     with pytest.raises(StoreUnavailable, match="RuntimeError") as caught:
         getattr(Variables(), call[0])(*call[1:])

@@ -10,7 +10,7 @@ from tests.distributed.services import Services
 from tests.fleets.conftest import ROOT
 
 TRIGGERS = 3
-"""As many triggers each triggerer takes: more than that can only be served by both."""
+"""The capacity of each triggerer. More triggers than that need both triggerers."""
 
 
 @pytest.fixture(scope="session")

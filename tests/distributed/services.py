@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL from Debian's packages: on free loopback ports, their random password in no arguments."""
+"""Redis and PostgreSQL from Debian's packages, on free loopback ports. Process arguments hold no password."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ USER = "postgres"
 
 class Services:
     """
-    A context manager around both, which leaves neither a process nor a file behind.
+    A context manager that starts both, and leaves no process and no file.
 
-    `environment` is what makes an Airflow use them, `password` the secret in it.
+    `environment` has the settings of an Airflow that uses them; `password` is the secret in it.
     """
 
     def __init__(self) -> None:
@@ -49,20 +49,20 @@ class Services:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # An open connection would keep PostgreSQL from ending.
+        # PostgreSQL does not end while a connection is open.
         if hasattr(self, "_connection"):
             self._connection.close()
         self._components.stop()
         shutil.rmtree(self._home)
 
     def query(self, sql, params=()):
-        """Rows of the database, which answer to positions and to column names as SQLite's do, `?` included."""
+        """Rows of the database, which have positions and column names as SQLite's have. The placeholder is also `?`."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql.replace("?", "%s"), tuple(params) or None)
             return cursor.fetchall()
 
     def pause_database(self, seconds: float) -> None:
-        """Let PostgreSQL's processes stand still for a while: connections stay open, and nothing is answered."""
+        """Stop PostgreSQL's processes for a while: connections stay open, and no query gets a response."""
         stopped = self._components.pids("postgres")
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
@@ -99,7 +99,7 @@ class Services:
             "unix_socket_directories": "",
             "timezone": "UTC",
             "max_connections": 200,
-            "fsync": "off",  # nobody wants the data after a crash
+            "fsync": "off",  # the data is not needed after a crash
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         self._components.start("postgres", *become, str(programs / "postgres"), "-D", str(data), *options)

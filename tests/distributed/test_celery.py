@@ -1,4 +1,4 @@
-"""Deployment scope and deferral where only the database and a broker are shared: workers and triggerers apart."""
+"""Deployment scope and deferral with separate workers and triggerers, which share only a database and a broker."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.distributed.conftest import TRIGGERS
 from tests.fleets.test_scopes import rotating, states
 
 
-def served(airflow) -> dict[str, int]:
-    """How many tasks each worker has run, by its own output."""
+def tasks_per_worker(airflow) -> dict[str, int]:
+    """How many tasks each worker has run, according to its output."""
     outputs = {path.stem: text for path, text in airflow.logs() if path.stem.startswith("celery-worker")}
     return {name: len(re.findall(rb"Task .* succeeded in", text)) for name, text in outputs.items()}
 
@@ -19,21 +19,21 @@ def served(airflow) -> dict[str, int]:
 def test_120_tasks_on_two_workers_share_a_token(airflow, sandbox):
     run = airflow.run_dag("fleet_deployment", {"size": 120}, timeout=240)
     counters = sandbox.counters
-    print(f"\n120 tasks: {counters.token_requests} token requests, {run.duration:.0f} s, {served(airflow)}")
+    print(f"\n120 tasks: {counters.token_requests} token requests, {run.duration:.0f} s, {tasks_per_worker(airflow)}")
     assert states(run) == {"success": 120}
     assert counters.token_requests <= 3
     assert counters.rate_limited == 0
-    assert min(served(airflow).values()) >= 30
+    assert min(tasks_per_worker(airflow).values()) >= 30
 
 
-def test_rotation_beneath_60_running_tasks_on_two_workers_disturbs_none(airflow, sandbox):
+def test_rotation_during_60_running_tasks_on_two_workers_fails_no_task(airflow, sandbox):
     sandbox.reset_counters()
     with rotating(airflow) as rotations:
         run = airflow.run_dag("fleet_deployment", {"size": 60, "seconds": 6}, timeout=300)
     counters = sandbox.counters
-    # The DAG has a schedule, too. One more token is for a store that was empty.
+    # The DAG also runs on a schedule. One more token is requested if the store was empty.
     runs = len(airflow.query("SELECT 1 FROM dag_run WHERE dag_id = 'atlas_token_rotation'"))
-    print(f"\n{runs} rotations beneath 60 tasks: {counters.token_requests} token requests, {run.duration:.0f} s")
+    print(f"\n{runs} rotations during 60 tasks: {counters.token_requests} token requests, {run.duration:.0f} s")
     assert states(run) == {"success": 60}
     assert set(rotations) == {"success"}
     assert len(rotations) >= 3
@@ -42,26 +42,24 @@ def test_rotation_beneath_60_running_tasks_on_two_workers_disturbs_none(airflow,
     assert counters.active <= 2
 
 
-def test_deferred_tasks_are_served_by_two_triggerers_each_with_a_gate_of_its_own(airflow, slow_sandbox):
+def test_deferred_tasks_get_their_tokens_from_two_triggerers_with_a_gate_each(airflow, slow_sandbox):
     size = 2 * (TRIGGERS + 2)
     run = airflow.run_dag("wait_deferred", {"size": size, "conn": "atlas_slow"}, timeout=240)
     waited = [path.name for path, _ in airflow.logs() if ".trigger." in path.name]
     triggerers = {name.partition(".trigger.")[2] for name in waited}
     counters = slow_sandbox.counters
-    print(f"\n{size} generates: {len(waited)} deferred, {counters.token_requests} token requests, {run.duration:.0f} s")
+    print(f"\n{size} tasks: {len(waited)} deferred, {counters.token_requests} token requests, {run.duration:.0f} s")
     assert states(run) == {"success": size}
     assert len(waited) > TRIGGERS
     assert len(triggerers) == 2
 
 
-def test_no_password_and_no_token_is_in_a_log_or_in_the_arguments_of_a_process(
-    airflow, services, sandbox, slow_sandbox
-):
+def test_logs_and_process_arguments_hold_no_password_and_no_token(airflow, services, sandbox, slow_sandbox):
     secrets = [services.password]
     for box in (sandbox, slow_sandbox):
         secrets += [box.client_secret, *box.issued]
-    said = [text for _, text in airflow.logs()]
+    texts = [text for _, text in airflow.logs()]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            said.append(path.read_bytes())
-    assert not [secret[:4] for secret in secrets for text in said if secret.encode() in text]
+            texts.append(path.read_bytes())
+    assert not [secret[:4] for secret in secrets for text in texts if secret.encode() in text]

@@ -1,4 +1,4 @@
-"""The documentation as tests read it: its pages, and the code in them."""
+"""The documentation for the tests: its pages, and the code blocks in them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def name(page: Path) -> str:
 
 
 def blocks(page: Path, language: str) -> Iterator[Example]:
-    """The code blocks of a page, the invisible ones that prepare others included; they share a namespace."""
+    """The code blocks of a page, including invisible ones that prepare others. They share a namespace."""
     return Document.parse(str(page), CodeBlockParser(language, evaluator=run)).examples()
 
 
 def run(example: Example) -> None:
-    """Run a block as a module. What its last line makes, which may be a DAG, is ``made`` in its namespace."""
+    """Run a block as a module. The value of its last expression, which may be a DAG, is ``made`` in its namespace."""
     tree = ast.parse(pad(example.parsed, example.line + example.parsed.line_offset))
     last = tree.body[-1]
     if isinstance(last, ast.Expr):

@@ -1,4 +1,4 @@
-"""What the documentation shows works: its Python runs against the sandbox, its commands and links lead somewhere."""
+"""The documentation works: its Python code runs against the sandbox, its commands and link targets exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, is_dag, name
 from tests.test_exceptions import ERRORS
 
-#: Its files are a project of their own, which another test puts together and runs.
+#: The code on this page is a project of its own, which `tests/packaging` runs.
 PROJECT = DOCS / "how-to" / "test-your-dags.md"
 SEPARATORS = "();&|\n"
 BUILTINS = (".", "cd", "export", "umask")
@@ -27,13 +27,13 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=name)
 
 @pytest.fixture
 def airflow_sdk(monkeypatch):
-    """What the pages import is Airflow 3's."""
+    """Lets the pages import `airflow.sdk` on Airflow 2."""
     if airflow.__version__.startswith("2."):
         monkeypatch.setitem(sys.modules, "airflow.sdk", importlib.import_module("airflow.decorators"))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != PROJECT], ids=name)
-def test_every_python_block_runs_and_a_dag_file_makes_a_dag(page, atlas_sandbox, airflow_sdk):
+def test_every_python_block_runs_and_a_dag_file_defines_a_dag(page, atlas_sandbox, airflow_sdk):
     for block in blocks(page, "python"):
         block.namespace |= {"__name__": "page", "atlas_sandbox": atlas_sandbox, "made": None}
         block.evaluate()
@@ -43,7 +43,7 @@ def test_every_python_block_runs_and_a_dag_file_makes_a_dag(page, atlas_sandbox,
             assert made.task_dict
 
 
-def test_the_dag_in_the_readme_sets_up_and_tears_down(airflow_sdk):
+def test_the_dag_in_the_readme_has_a_setup_and_a_teardown(airflow_sdk):
     (block,) = blocks(ROOT / "README.md", "python")
     block.namespace["__name__"] = "page"
     block.evaluate()
@@ -54,7 +54,7 @@ def test_the_dag_in_the_readme_sets_up_and_tears_down(airflow_sdk):
 
 
 @every_page
-def test_every_relative_link_leads_to_a_file(page):
+def test_every_relative_link_points_to_a_file(page):
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
 
@@ -85,7 +85,7 @@ def exists(words):
         case ["python" | "python3", "-m", module, *_]:
             return importlib.util.find_spec(module) is not None
         case ["airflow", *names]:
-            return airflow_knows(core_commands, names)
+            return airflow_has(core_commands, names)
         case ["pip", action, *_]:
             return action == "install"
         case [command, *_]:
@@ -93,9 +93,9 @@ def exists(words):
     return True
 
 
-def airflow_knows(known, names):
-    found = {command.name: command for command in known}.get(names[0] if names else None)
-    return airflow_knows(found.subcommands, names[1:]) if isinstance(found, GroupCommand) else found is not None
+def airflow_has(all_commands, names):
+    found = {command.name: command for command in all_commands}.get(names[0] if names else None)
+    return airflow_has(found.subcommands, names[1:]) if isinstance(found, GroupCommand) else found is not None
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def airflow_knows(known, names):
         "no_such_command",
     ],
 )
-def test_a_command_that_does_not_exist_is_noticed(command):
+def test_the_check_finds_a_command_that_does_not_exist(command):
     assert not all(exists(words) for words in commands(command))
 
 
-def test_the_table_of_limits_has_every_error_and_in_bold_those_that_end_a_task():
+def test_the_table_of_limits_has_every_error_and_bold_ones_fail_the_task_at_once():
     page = (DOCS / "limits.md").read_text()
     rows = {kind: bold for bold, kind in re.findall(r"^\| (\*\*)?`(\w+)`(?:\*\*)? \|", page, re.MULTILINE)}
     kinds = {name: kind for name, kind in ERRORS.items() if name != "AtlasError"}

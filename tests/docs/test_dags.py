@@ -44,19 +44,19 @@ def test_a_dag_of_the_documentation_succeeds(airflow, dag_id):
     assert run.state == "success", "\n".join(run.errors(airflow.logs()))
 
 
-def test_an_async_task_costs_one_token_however_many_threads_it_has(airflow, sandbox):
+def test_an_async_task_with_many_threads_requests_one_token(airflow, sandbox):
     sandbox.reset_counters()
     assert airflow.run_dag("many_pages").state == "success"
     assert (sandbox.counters.token_requests, sandbox.counters.api_requests) == (1, 10)
 
 
-def test_the_tutorial_costs_what_it_says(airflow, sandbox):
+def test_the_tutorial_requests_as_many_tokens_as_it_says(airflow, sandbox):
     def token_requests(dag_id):
         sandbox.reset_counters()
         assert airflow.run_dag(dag_id).state == "success"
         return sandbox.counters.token_requests
 
-    airflow.wait("rotation", airflow.schedule("rotation"))  # or the scheduler would run it while others are counted
+    airflow.wait("rotation", airflow.schedule("rotation"))  # else the scheduler would run it during the counts
     token_requests("decommission")
     assert [token_requests("projects") for _ in range(2)] == [1, 1]
     edited = {"connection_id": "atlas_default", "conn_type": "mongodbatlas", "extra": '{"cache_scope": "deployment"}'}

@@ -1,13 +1,13 @@
 """
-Kills, faults of Atlas and pauses of the database, beneath a real Airflow on Celery, Redis and PostgreSQL.
+Kills, faults of Atlas and pauses of the database, under a real Airflow with Celery, Redis and PostgreSQL.
 
-Run ``make test-faults``, or ``python -m tests.faults --seed 1 --rounds 10``. In each round fleets in deployment scope,
-one-run fleets and rotations of the deployment's token are at work while Atlas fails at random; a worker, the triggerer,
-the scheduler and the API server are killed with everything that they have started, each twice; and the database stands
-still once. When all has ended, every try of every task is told by its end, and one undisturbed rotation shows what is
-left of the tokens. The tally goes to ``docs/measured/faults.md``; a promise that was broken is the exit status.
+Run ``make test-faults``, or ``python -m tests.faults --seed 1 --rounds 10``. In each round, fleets in deployment scope,
+fleets in DAG run scope and rotations of the deployment's token run while Atlas fails at random. A worker, the
+triggerer, the scheduler and the API server are killed twice each, with all their child processes, and the database is
+stopped once. After the round, the end of every try of every task is classified, and a rotation without faults shows
+which tokens are left. The counts go to ``docs/measured/faults.md``. The exit status is 1 if a guarantee was broken.
 
-Airflow is told to notice the dead in 20 s instead of 300: it notices the same, and a round takes four minutes.
+Airflow is configured to detect killed processes within 20 s instead of 300, so that a round takes four minutes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WORK = (
 )
 PROCESSES = ("worker", "triggerer", "scheduler", "api-server")
 DEADLINE = 300.0
-"""Seconds, after the last disturbance, in which all work of the round has to come to its end."""
+"""Seconds after the last disturbance in which all work of the round must end."""
 FAULTS = {
     "500": {},
     "503": {"status": 503, "headers": {"Retry-After": "2"}},
@@ -55,7 +55,7 @@ FAULTS = {
     "garbage": {"status": 200, "body": b"\x00\xff<html>{"},
     "silence": {"kind": "silence", "seconds": 8.0},
 }
-NOTICE_SOON = {
+DETECT_SOON = {
     "CORE__DEFAULT_TASK_RETRIES": 2,
     "CORE__DEFAULT_TASK_RETRY_DELAY": 3,
     "OPERATORS__DEFAULT_DEFERRABLE": True,
@@ -73,7 +73,7 @@ NOTICE_SOON = {
 
 
 class Driver:
-    """Rounds of work and disturbance, and the tally of what came of them."""
+    """Rounds of work and disturbances, and the counts of their results."""
 
     def __init__(self, airflow: PrivateAirflow, services: Services, sandbox: Sandbox, seed: int) -> None:
         self.kills: Counter[str] = Counter()
@@ -84,7 +84,7 @@ class Driver:
         self.hit = {"running": 0, "deferred": 0}
         self.pauses = 0
         self._airflow, self._services, self._sandbox = airflow, services, sandbox
-        self._random, self._seed = Random(seed), seed  # noqa: S311 - to be repeated, not to be kept
+        self._random, self._seed = Random(seed), seed  # noqa: S311 - repeatable, not for security
         self._account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
         self._store = SharedToken(self._account, self, generate=pytest.fail, max_wait=0)
 
@@ -101,14 +101,14 @@ class Driver:
                 self._disturb(what)
         deadline = time.monotonic() + DEADLINE
         for dag_id, run_id in runs:
-            with contextlib.suppress(AirflowFailed):  # its tasks are told as not ended
+            with contextlib.suppress(AirflowFailed):  # its tasks are counted as not ended
                 self._airflow.wait(dag_id, run_id, deadline - time.monotonic())
         for dag_id, run_id in runs:
-            self._tell_tasks(number, dag_id, run_id)
-        self._tell_tokens(number, [run_id for dag_id, run_id in runs if dag_id == "fleet_run"])
+            self._classify_tasks(number, dag_id, run_id)
+        self._classify_tokens(number, [run_id for dag_id, run_id in runs if dag_id == "fleet_run"])
 
     def _await_work(self, state: str) -> None:
-        """Wait until there is something to disturb, but not for long: Airflow may be slow, or Atlas in no mood."""
+        """Wait until there is something to disturb, but not for long: Airflow may be slow, or Atlas may fail."""
         deadline = time.monotonic() + 20
         while not self._count(state) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -131,13 +131,13 @@ class Driver:
 
     @contextlib.contextmanager
     def _failing_atlas(self, number: int):
-        over = threading.Event()
+        stop = threading.Event()
 
         def fail() -> None:
             chance = Random(f"{self._seed} {number}")  # noqa: S311 - as above
             before = self._sandbox.counters.faults
-            while not over.wait(chance.uniform(0.3, 1.5)):
-                # What nobody meets in this round waits for the rotation in peace.
+            while not stop.wait(chance.uniform(0.3, 1.5)):
+                # Faults that are not used up in this round would hit the rotation without faults.
                 if sum(self.faults.values()) - begun < self._sandbox.counters.faults - before + 6:
                     self._fail(chance.choice(("token", "token", "revoke", "api")), chance.choice(sorted(FAULTS)))
 
@@ -147,17 +147,17 @@ class Driver:
         try:
             yield
         finally:
-            over.set()
+            stop.set()
             thread.join()
 
     def _fail(self, endpoint: str, name: str, times: int = 1) -> None:
         fault = FAULTS[name]
-        if endpoint == "revoke" and name == "garbage":  # a revocation that Atlas answers with 200 has happened
+        if endpoint == "revoke" and name == "garbage":  # a 200 would report a revocation that did not happen
             fault = fault | {"status": 502}
         self.faults[name] += times
         self._sandbox.fail_next(endpoint, times, **fault)
 
-    def _tell_tasks(self, number: int, dag_id: str, run_id: str) -> None:
+    def _classify_tasks(self, number: int, dag_id: str, run_id: str) -> None:
         logs = {path: text for path, text in self._airflow.logs() if f"run_id={run_id}" in path.parts}
         where = "dag_id = ? AND run_id = ?"
         tasks = f"SELECT task_id, map_index, try_number, state FROM task_instance WHERE {where}"
@@ -179,31 +179,31 @@ class Driver:
                     self.breaches.append(f"round {number}: {dag_id} {task_id} {map_index} try {attempt}: {end}")
                     print(self.breaches[-1], *events, log.decode(errors="replace")[-3000:], sep="\n")
 
-    def _tell_tokens(self, number: int, one_run: list[str]) -> None:
-        """Rotate in peace; of the tokens that live then, all but the deployment's want an explanation."""
-        for _ in range(3):  # a fault may still wait for its request
+    def _classify_tokens(self, number: int, run_ids: list[str]) -> None:
+        """Rotate without faults. Each token that is active then, except the deployment's, needs an explanation."""
+        for _ in range(3):  # a fault may be left for the next request
             if self._airflow.run_dag(ROTATION, timeout=DEADLINE).state == "success":
                 break
         current = self._store.read().token
-        living = {token for token in self._sandbox.issued if self._sandbox.is_active(token)}
-        if current is None or current.value not in living:
-            self.breaches.append(f"round {number}: the deployment's token is dead")
-        left = living - {current.value if current else ""}
-        said = b"\n".join(text for _, text in self._airflow.logs() if b" its own" in text or b" of its own" in text)
-        handed_on = {value: run_id for run_id in one_run for value in self._handed_on(run_id)}
+        active = {token for token in self._sandbox.issued if self._sandbox.is_active(token)}
+        if current is None or current.value not in active:
+            self.breaches.append(f"round {number}: the deployment's token is not active")
+        left = active - {current.value if current else ""}
+        logs = b"\n".join(text for _, text in self._airflow.logs() if b" its own" in text or b" of its own" in text)
+        given = {value: run_id for run_id in run_ids for value in self._given(run_id)}
         for token in left:
-            if token in handed_on:
-                why = "handed on, and the task that was to revoke it failed"
-                if self._revoke_states(handed_on[token]) == {"success"}:
-                    self.breaches.append(f"round {number}: a green task over a live token")
-            elif fingerprint(token).encode() in said:
-                why = "a task's own while the store was down, as its log says"
+            if token in given:
+                why = "given to other tasks, and the task that should revoke it failed"
+                if self._revoke_states(given[token]) == {"success"}:
+                    self.breaches.append(f"round {number}: a revoke task succeeded, but its token is active")
+            elif fingerprint(token).encode() in logs:
+                why = "a task's own while the store was unavailable, as its log says"
             else:
                 why = "orphaned by a kill"
             self.tokens[why] += 1
-            self._sandbox.expire(token)  # to be counted once
+            self._sandbox.expire(token)  # so that it is counted once
 
-    def _handed_on(self, run_id: str) -> list[str]:
+    def _given(self, run_id: str) -> list[str]:
         sql = "SELECT value FROM xcom WHERE dag_id = 'fleet_run' AND key = 'token' AND run_id = ?"
         return [unseal(self._account, row["value"]).value for row in self._airflow.query(sql, (run_id,))]
 
@@ -212,24 +212,24 @@ class Driver:
         return {row["state"] for row in self._airflow.query(sql, (run_id,))}
 
     def read(self, name: str) -> str | None:
-        """A Variable, past Airflow; the store as `SharedToken` wants it."""
+        """A Variable, read from the database: the driver is a store for `SharedToken`."""
         rows = self._airflow.query("SELECT val FROM variable WHERE key = ?", (name,))
         return Fernet(self._airflow.fernet_key).decrypt(rows[0]["val"]).decode() if rows else None
 
     def table(self) -> str:
-        """The tally as Markdown."""
+        """The counts as Markdown."""
         orphans, kills = self.tokens["orphaned by a kill"], sum(self.kills.values())
         if orphans > kills:
             self.breaches.append(f"{orphans} orphans after {kills} kills")
-        lines = [("what", "how often")]
+        lines = [("event", "count")]
         lines += [(f"`kill -9`: {name}", self.kills[name]) for name in PROCESSES]
         lines += [(f"tasks {state} at these moments", count) for state, count in self.hit.items()]
-        lines += [("database stood still, 2 to 10 s", self.pauses)]
-        lines += [(f"Atlas's fault: {name}", self.faults[name]) for name in FAULTS]
+        lines += [("database stopped for 2 to 10 s", self.pauses)]
+        lines += [(f"fault of Atlas: {name}", self.faults[name]) for name in FAULTS]
         lines += [(f"tries of tasks: {name}", count) for name, count in self.ends.most_common()]
         lines += [("tokens issued", len(self._sandbox.issued))]
-        lines += [(f"tokens that lived on: {name}", count) for name, count in self.tokens.most_common()]
-        lines += [("promises broken", len(self.breaches))]
+        lines += [(f"tokens not revoked: {name}", count) for name, count in self.tokens.most_common()]
+        lines += [("guarantees broken", len(self.breaches))]
         rows = [f"| {what} | {count} |\n" for what, count in lines]
         return "".join([rows[0], "|---|---|\n", *rows[1:]])
 
@@ -238,18 +238,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=10, help="each kills every process twice")
-    parser.add_argument("--write", type=Path, help="file for the tally")
+    parser.add_argument("--write", type=Path, help="file for the counts")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as dags,
         Services() as services,
         Sandbox(rate_limit=10, window=6.0, token_cap=100) as sandbox,
     ):
-        noticing = {f"AIRFLOW__{name}": str(value) for name, value in NOTICE_SOON.items()}
+        detection = {f"AIRFLOW__{name}": str(value) for name, value in DETECT_SOON.items()}
         with PrivateAirflow(
             with_examples(ROOT / "tests" / "fleets" / "dags", Path(dags)),
             connections={"atlas_default": sandbox.connection | {"extra": {"max_wait": 45, "timeout": 5}}},
-            environment=services.environment | noticing,
+            environment=services.environment | detection,
             query=services.query,
             slots=10,
             celery_workers=2,
@@ -259,10 +259,10 @@ def main() -> int:
                 started = time.monotonic()
                 driver.round(number)
                 print(f"round {number}: {time.monotonic() - started:.0f} s, {dict(driver.ends)}", flush=True)
-    tally = driver.table()
-    print(tally, *driver.breaches, sep="\n")
+    table = driver.table()
+    print(table, *driver.breaches, sep="\n")
     if options.write:
-        options.write.write_text(tally)
+        options.write.write_text(table)
     return 1 if driver.breaches else 0
 
 

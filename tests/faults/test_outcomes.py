@@ -1,4 +1,4 @@
-"""How a task's end is told from what Airflow keeps of it."""
+"""The classification of a task's end by what Airflow stores about it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def failed_with(kind: str, text: str = "") -> bytes:
         ("skipped", b"", [], "skipped"),
         ("upstream_failed", b"", [], "upstream_failed"),
         ("failed", failed_with("RateLimited"), [], "typed error"),
-        ("failed", failed_with("AtlasApiError", "Atlas answered 500"), [], "typed error"),
-        ("failed", failed_with("AtlasApiError", "Atlas answered 401"), [], "token taken away"),
-        ("failed", failed_with("TokenExpired"), [], "token taken away"),
+        ("failed", failed_with("AtlasApiError", "Atlas reported HTTP 500"), [], "typed error"),
+        ("failed", failed_with("AtlasApiError", "Atlas reported HTTP 401"), [], "token revoked in use"),
+        ("failed", failed_with("TokenExpired"), [], "token revoked in use"),
         ("failed", failed_with("AirflowRuntimeError"), [], "Airflow's error"),
         ("failed", failed_with("TaskDeferralTimeout"), [], "Airflow's error"),
         ("failed", b"", ["heartbeat timeout None"], "killed, as Airflow reports"),
@@ -37,10 +37,10 @@ def failed_with(kind: str, text: str = "") -> bytes:
         (None, b"", [], "not ended"),
     ],
 )
-def test_the_end_of_a_task_is_told_by_its_state_its_last_error_and_airflow_s_own_report(state, log, events, expected):
+def test_the_end_of_a_task_is_classified_by_state_last_error_and_airflow_s_report(state, log, events, expected):
     assert outcome(state, log, events) == expected
-    assert is_breach(expected) is (expected in {"token taken away", "unexplained", "not ended"})
+    assert is_breach(expected) is (expected in {"token revoked in use", "unexplained", "not ended"})
 
 
-def test_of_two_errors_the_last_counts():
+def test_the_last_of_two_errors_classifies_the_end():
     assert outcome("failed", failed_with("KeyError") + b"\n" + failed_with("RateLimited"), []) == "typed error"

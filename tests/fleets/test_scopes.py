@@ -1,4 +1,4 @@
-"""120 mapped tasks in each scope, rotation beneath running tasks, accounts without rights, a replaced secret."""
+"""120 mapped tasks in each scope, rotation during running tasks, accounts without rights, a replaced secret."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def counted_from_here(sandbox):
 
 
 def states(run, task_id="call"):
-    """How many of the mapped tasks ended in which state."""
+    """How many of the mapped tasks ended in each state."""
     ended = [state for (task, index), state in run.tasks.items() if task == task_id and index >= 0]
     return {state: ended.count(state) for state in set(ended)}
 
 
 @contextlib.contextmanager
 def rotating(airflow):
-    """Rotate the deployment's token again and again until the block ends; the states of the runs are known then."""
-    over, states = threading.Event(), []
+    """Rotate the deployment's token repeatedly until the block ends. After it, the list has the states of all runs."""
+    stop, states = threading.Event(), []
 
     def rotate() -> None:
-        while not over.is_set():
+        while not stop.is_set():
             states.append(airflow.run_dag("atlas_token_rotation", timeout=240).state)
 
     with ThreadPoolExecutor() as pool:
@@ -37,7 +37,7 @@ def rotating(airflow):
         try:
             yield states
         finally:
-            over.set()
+            stop.set()
         done.result()
 
 
@@ -51,7 +51,7 @@ def test_120_tasks_in_deployment_scope_share_a_token(airflow, sandbox, store, mo
     assert counters.rate_limited == 0
 
 
-def test_120_tasks_in_dag_run_scope_share_a_token_and_give_it_back(airflow, sandbox):
+def test_120_tasks_in_dag_run_scope_share_a_token_and_the_run_revokes_it(airflow, sandbox):
     active = sandbox.counters.active
     run = airflow.run_dag("fleet_run", {"size": 120}, timeout=240)
     assert states(run) == {"success": 120}
@@ -59,7 +59,7 @@ def test_120_tasks_in_dag_run_scope_share_a_token_and_give_it_back(airflow, sand
     assert sandbox.counters.active == active
 
 
-def test_rotation_beneath_60_running_tasks_disturbs_none(airflow, sandbox):
+def test_rotation_during_60_running_tasks_fails_no_task(airflow, sandbox):
     with rotating(airflow) as rotations:
         run = airflow.run_dag("fleet_deployment", {"size": 60, "seconds": 12}, timeout=300)
     last = airflow.run_dag("atlas_token_rotation")
@@ -67,18 +67,18 @@ def test_rotation_beneath_60_running_tasks_disturbs_none(airflow, sandbox):
     print(f"\n{len(rotations)} rotations, {counters.token_requests} tokens, {counters.active} active at the end")
     assert states(run) == {"success": 60}
     assert set(rotations) == {"success"} == {last.state}
-    assert len(rotations) >= 1  # as many as the machine finds time for
+    assert len(rotations) >= 1  # how many depends on the speed of the machine
     assert counters.active <= 2
 
 
 @pytest.mark.parametrize(("conn", "per_minute"), [("atlas_no_rights", 0), ("atlas_no_rights_no_code", 1)])
-def test_120_tasks_without_rights_do_not_eat_up_the_tokens(airflow, sandbox, conn, per_minute):
+def test_120_tasks_without_rights_do_not_use_up_the_active_tokens(airflow, sandbox, conn, per_minute):
     run = airflow.run_dag("fleet_deployment", {"size": 120, "conn": conn}, timeout=300)
     assert states(run) == {"failed": 120}
     assert sandbox.counters.token_requests <= 1 + per_minute * math.ceil(run.duration / 60)
 
 
-def test_tasks_with_a_new_secret_do_not_use_the_old_one_s_token(airflow, sandbox):
+def test_tasks_with_a_new_secret_do_not_use_the_token_of_the_old_secret(airflow, sandbox):
     airflow.run_dag("fleet_deployment", {"size": 1})
     sandbox.reset_counters()
     old = threading.Thread(target=airflow.run_dag, args=("fleet_deployment", {"size": 8, "seconds": 10}))
@@ -90,7 +90,7 @@ def test_tasks_with_a_new_secret_do_not_use_the_old_one_s_token(airflow, sandbox
     assert sandbox.counters.api_unauthorized == 0
 
 
-def test_the_same_fleet_in_task_scope_fails_at_the_cap_and_is_told_the_cure(airflow, sandbox):
+def test_120_tasks_in_task_scope_fail_at_the_cap_with_an_error_that_names_the_remedy(airflow, sandbox):
     run = airflow.run_dag("fleet_task", {"size": 120, "conn": "atlas_crowd"}, timeout=420)
     ended = states(run)
     print(

@@ -1,6 +1,6 @@
-"""30 mapped generates against Atlas's own 10 requests a minute: none fails, few are refused, none is lost.
+"""30 mapped generate tasks at Atlas's rate limit of 10 requests a minute: no task fails, few requests are refused.
 
-What they cost in worker slots is measured by ``benchmarks.waiting``, beside peers and an empty fleet.
+``benchmarks.waiting`` measures what they cost in worker slots, compared with peers and an empty fleet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KINDS = {
     "atlas_plain": {},
     "atlas_no_retry_after": {"retry_after": "none"},
     "atlas_other_shape": {"rate_limit_shape": "api", "retry_after": "date"},
-    "atlas_lying_window": {"retry_after": "none", "stated_window": 300.0},
+    "atlas_wrong_window": {"retry_after": "none", "stated_window": 300.0},
     "atlas_policy": {},
     "atlas_killed": {},
     "atlas_ended": {"rate_limit": 1, "window": 300.0},
@@ -48,7 +48,7 @@ def airflow(sandboxes, tmp_path_factory):
 
 
 def deferred(airflow) -> int:
-    """How often a task was seen in state deferred so far, by the database's own triggers."""
+    """How often a task entered the state deferred so far, as the database's triggers recorded it."""
     sql = "SELECT count(*) AS seen FROM leak_watch WHERE place = 'task_instance.state' AND value = 'deferred'"
     return airflow.query(sql)[0]["seen"]
 
@@ -64,7 +64,7 @@ def end(airflow, sandboxes, conn, dag_id, run_id):
     return run
 
 
-def test_deferred_tasks_all_get_their_token_and_waste_few_requests(airflow, sandboxes):
+def test_all_deferred_tasks_get_a_token_with_few_refused_requests(airflow, sandboxes):
     before = deferred(airflow)
     run = end(airflow, sandboxes, "atlas_plain", *begin(airflow, "atlas_plain"))
     assert states(run) == {"success": SIZE}
@@ -73,8 +73,8 @@ def test_deferred_tasks_all_get_their_token_and_waste_few_requests(airflow, sand
     assert deferred(airflow) - before >= SIZE // 2
 
 
-def test_the_same_whatever_the_429_looks_like_and_by_retry_policy(airflow, sandboxes):
-    kinds = ("atlas_no_retry_after", "atlas_other_shape", "atlas_lying_window")
+def test_tasks_get_a_token_with_every_format_of_the_429_and_with_the_retry_policy(airflow, sandboxes):
+    kinds = ("atlas_no_retry_after", "atlas_other_shape", "atlas_wrong_window")
     begun = {kind: begin(airflow, kind) for kind in kinds}
     policy = begin(airflow, "atlas_policy", "wait_by_policy", 15)
     for kind in kinds:
@@ -91,22 +91,22 @@ def test_a_killed_triggerer_loses_no_task(airflow, sandboxes):
     sql = "SELECT count(*) AS n FROM task_instance WHERE run_id = ? AND state = 'deferred' AND trigger_id IS NOT NULL"
     deadline = time.monotonic() + 60
     while airflow.query(sql, (run_id,))[0]["n"] < 3:
-        assert time.monotonic() < deadline, "nothing was deferred"
+        assert time.monotonic() < deadline, "no task was deferred"
         time.sleep(0.2)
     time.sleep(3)  # in the middle of the wait
     airflow.components.kill("triggerer")
     airflow.components.restart("triggerer")
     run = airflow.wait("wait_deferred", run_id, timeout=240)
     assert states(run) == {"success": 14}
-    assert run.duration <= 60 + 60 + 60  # the start, the limit's minute, and half a minute until the dead one is missed
+    assert run.duration <= 60 + 60 + 60  # start, rate limit window, detection of the killed triggerer
 
 
-def test_a_deferred_task_that_is_cleared_starts_anew_and_one_marked_failed_or_timed_out_ends(airflow, sandboxes):
+def test_a_cleared_deferred_task_restarts_and_one_marked_failed_or_timed_out_ends(airflow, sandboxes):
     run_id = airflow.trigger("wait_deferred", {"size": 4, "conn": "atlas_ended"})
     sql = "SELECT map_index FROM task_instance WHERE run_id = ? AND state = 'deferred' ORDER BY map_index"
     deadline = time.monotonic() + 60
     while len(rows := airflow.query(sql, (run_id,))) < 3:
-        assert time.monotonic() < deadline, "nothing was deferred"
+        assert time.monotonic() < deadline, "no task was deferred"
         time.sleep(0.2)
     trigger = "SELECT trigger_id FROM task_instance WHERE run_id = ? AND state = 'deferred' AND map_index = ?"
     cleared = (run_id, rows[0]["map_index"])
@@ -116,11 +116,11 @@ def test_a_deferred_task_that_is_cleared_starts_anew_and_one_marked_failed_or_ti
     while (now := airflow.query(trigger, cleared)) == [] or now[0]["trigger_id"] == before:
         assert time.monotonic() < deadline + 60, "the cleared task did not defer again"
         time.sleep(0.2)
-    late = rows.pop()["map_index"]
+    timed_out = rows.pop()["map_index"]
     with closing(sqlite3.connect(airflow.database, timeout=30)) as database, database:
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
         sql = "UPDATE task_instance SET trigger_timeout = ? WHERE run_id = ? AND map_index = ?"
-        database.execute(sql, (now, run_id, late))
+        database.execute(sql, (now, run_id, timed_out))
     for row in rows:
         path = f"/dags/wait_deferred/dagRuns/{run_id}/taskInstances/call/{row['map_index']}"
         airflow.rest.request("PATCH", path, {"new_state": "failed"})
@@ -129,14 +129,14 @@ def test_a_deferred_task_that_is_cleared_starts_anew_and_one_marked_failed_or_ti
     assert sandboxes["atlas_ended"].counters.issued == 1
     deadline = time.monotonic() + 60
     while airflow.query("SELECT id FROM trigger"):
-        assert time.monotonic() < deadline, "a trigger was left behind"
+        assert time.monotonic() < deadline, "a trigger is left in the database"
         time.sleep(0.5)
 
 
-def test_nothing_secret_was_in_trigger_rows_events_next_kwargs_or_logs(airflow, sandboxes):
-    known = {}
+def test_trigger_rows_events_next_kwargs_and_logs_hold_no_secret(airflow, sandboxes):
+    secrets = {}
     for name, box in sandboxes.items():
         needles = leaks.needles(box.client_id, box.client_secret, box.issued)
-        known |= {f"{name} {label}": forms for label, forms in needles.items()}
+        secrets |= {f"{name} {label}": forms for label, forms in needles.items()}
     assert airflow.query("SELECT count(*) AS n FROM leak_watch WHERE place = 'trigger.kwargs'")[0]["n"] > 20
-    assert leaks.search(known, airflow).leaks == []
+    assert leaks.search(secrets, airflow).leaks == []

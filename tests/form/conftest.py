@@ -1,4 +1,4 @@
-"""A real Airflow and a sandbox, and Debian's Chromium to type into the form; shared by all tests of this folder."""
+"""A real Airflow, a sandbox and Debian's Chromium, shared by all tests in this folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from airflow_provider_atlas.sandbox import Sandbox
 from harness.airflow import EXAMPLES, PrivateAirflow
 
 CHROMIUM = "/usr/bin/chromium"
-#: As root, without a graphics card, and silent on the network.
+#: Runs as root, without a graphics card, and makes no network requests in the background.
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
-#: Where the pictures of the docs go, if they are wanted: `make screenshots`.
-PICTURES = os.environ.get("ATLAS_SCREENSHOTS")
+#: The folder for the screenshots of the docs, which `make screenshots` sets.
+SCREENSHOTS = os.environ.get("ATLAS_SCREENSHOTS")
 
 # Only `make test-form` installs Playwright.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["test_connection.py"]
@@ -55,12 +55,12 @@ def page(browser):
 
 
 @pytest.fixture
-def picture(page):
-    """Takes a picture for the docs, if they are wanted."""
+def screenshot(page):
+    """Call it to take a screenshot for the docs, if `make screenshots` runs."""
 
     def take(name, height=800):
-        if PICTURES:
+        if SCREENSHOTS:
             page.set_viewport_size({"width": 1280, "height": height})
-            page.screenshot(path=Path(PICTURES) / f"{name}.png", animations="disabled")
+            page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", animations="disabled")
 
     return take

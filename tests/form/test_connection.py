@@ -1,4 +1,4 @@
-"""The connection form as a person meets it in Airflow 3.3: typed into, saved, tested, opened again."""
+"""The connection form in Airflow 3.3 in a browser: fill in, save, test, open again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WRONG_SECRET = "mdb_sa_sk_Some-Other_Secret"
 
 
 class Connections:
-    """Airflow's page of connections."""
+    """The connections page of Airflow."""
 
     def __init__(self, page, url):
         self.page = page
@@ -36,26 +36,26 @@ class Connections:
     def open(self, name):
         self.row(name).get_by_role("button", name="Edit Connection").click()
 
-    def show_further(self):
+    def show_extra_fields(self):
         self.form.get_by_role("button", name="Extra Fields", exact=True).click()
 
     def choose(self, label, value):
         self.form.get_by_role("combobox", name=label).click()
         self.page.get_by_role("option", name=value, exact=True).click()
 
-    def further(self, label):
-        """The group of a further field: Airflow does not tie every label to its input."""
+    def extra_field(self, label):
+        """The group of an extra field. Airflow does not link every label to its input."""
         return self.form.get_by_role("group").filter(has=self.page.get_by_text(label, exact=True))
 
     def save(self):
         self.form.get_by_role("button", name="Save").click()
         expect(self.form).to_be_hidden()
-        self.page.reload()  # away with the notice that it is saved
+        self.page.reload()  # removes the notice that the connection was saved
 
     def test(self, name):
         with self.page.expect_response("**/connections/test"):
             self.row(name).get_by_role("button", name="Test Connection").click()
-        self.notice.hover()  # or it vanishes after two seconds
+        self.notice.hover()  # else it disappears after two seconds
 
 
 @pytest.fixture
@@ -73,18 +73,18 @@ def account(sandbox):
     }
 
 
-def test_a_connection_that_is_typed_in_works_for_the_button_and_for_a_dag(
-    connections, account, airflow, sandbox, picture
+def test_a_connection_entered_in_the_form_works_for_the_test_button_and_for_a_dag(
+    connections, account, airflow, sandbox, screenshot
 ):
     connections.add("atlas_default", account)
-    picture("connection-form", 960)
+    screenshot("connection-form", 960)
     connections.save()
     sandbox.reset_counters()
     connections.test("atlas_default")
     expect(connections.notice).to_have_text(
         f"Test Connection Successful{sandbox.url} gave a token to {sandbox.client_id} and took it back."
     )
-    picture("connection-test", 480)
+    screenshot("connection-test", 480)
     assert (sandbox.counters.issued, sandbox.counters.revoked) == (1, 1)
     run = airflow.run_dag("atlas_token_lifecycle")
     connections.page.goto(f"{airflow.url}/dags/{run.dag_id}/runs/{run.run_id}")
@@ -92,16 +92,16 @@ def test_a_connection_that_is_typed_in_works_for_the_button_and_for_a_dag(
     expect(rows).to_have_count(len(run.tasks))
 
 
-def test_a_wrong_secret_is_called_that(connections, account, picture):
+def test_the_test_button_reports_a_wrong_secret(connections, account, screenshot):
     connections.add("atlas_wrong_secret", account | {"Client secret": WRONG_SECRET})
     connections.save()
     connections.test("atlas_wrong_secret")
     expect(connections.notice).to_contain_text("Test Connection Failed")
     expect(connections.notice).to_contain_text("HTTP 401 invalid_client")
-    picture("connection-test-failed", 620)
+    screenshot("connection-test-failed", 620)
 
 
-def test_an_atlas_that_cannot_be_reached_is_not_taken_for_a_wrong_secret(connections, account):
+def test_the_test_button_reports_an_unreachable_atlas(connections, account):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     connections.add("atlas_elsewhere", account | {"Port": port})
@@ -111,42 +111,44 @@ def test_an_atlas_that_cannot_be_reached_is_not_taken_for_a_wrong_secret(connect
     expect(connections.notice).to_contain_text("Nothing listens at the Atlas URL.")
 
 
-def test_an_api_key_is_no_client_id(connections, account):
+def test_the_test_button_reports_an_api_key_in_place_of_the_client_id(connections, account):
     connections.add("atlas_api_key", account | {"Client ID": "abcdefgh"})
     connections.save()
     connections.test("atlas_api_key")
-    expect(connections.notice).to_contain_text("a public or private API key is no service account")
+    expect(connections.notice).to_contain_text("A public or private API key does not work")
     expect(connections.notice).not_to_contain_text("abcdefgh")
 
 
-def test_what_was_typed_and_chosen_is_there_again_and_the_secret_is_masked(connections, account, picture):
+def test_a_reopened_connection_shows_all_values_and_masks_the_secret(connections, account, screenshot):
     connections.add("atlas_reopened", account)
-    connections.show_further()
+    connections.show_extra_fields()
     connections.choose("Token scope", "deployment")
-    connections.further("API version").get_by_role("textbox").fill("2025-03-12")
-    connections.further("Longest wait").get_by_role("spinbutton").fill("0")
+    connections.extra_field("API version").get_by_role("textbox").fill("2025-03-12")
+    connections.extra_field("Longest wait").get_by_role("spinbutton").fill("0")
     connections.save()
     connections.open("atlas_reopened")
     expect(connections.form.get_by_label("Client ID")).to_have_value(account["Client ID"])
     expect(connections.form.get_by_label("Client secret")).to_have_attribute("type", "password")
     expect(connections.form.get_by_label("Client secret")).to_have_value("***")
-    connections.show_further()
-    expect(connections.further("Token scope")).to_contain_text("deployment")
-    expect(connections.further("API version").get_by_role("textbox")).to_have_value("2025-03-12")
-    expect(connections.further("Longest wait").get_by_role("spinbutton")).to_have_value("0")
-    picture("connection-reopened", 1400)
+    connections.show_extra_fields()
+    expect(connections.extra_field("Token scope")).to_contain_text("deployment")
+    expect(connections.extra_field("API version").get_by_role("textbox")).to_have_value("2025-03-12")
+    expect(connections.extra_field("Longest wait").get_by_role("spinbutton")).to_have_value("0")
+    screenshot("connection-reopened", 1400)
     assert account["Client secret"] not in connections.page.content()
 
 
-def test_a_connection_that_is_edited_keeps_its_secret_and_its_proxies(connections, account, airflow):
+def test_an_edited_connection_keeps_its_secret_and_its_proxies(connections, account, airflow):
     connections.add("atlas_edited", account)
-    connections.show_further()
-    connections.further("Proxies").get_by_role("textbox").fill('{"http": "http://127.0.0.1:1"}')
+    connections.show_extra_fields()
+    connections.extra_field("Proxies").get_by_role("textbox").fill('{"http": "http://127.0.0.1:1"}')
     connections.save()
     connections.open("atlas_edited")
     connections.form.get_by_label("Description").fill("Edited")
-    connections.show_further()
-    expect(connections.further("Proxies").get_by_role("textbox")).to_have_value(re.compile(r'{\s*"http": "\*\*\*"\s*}'))
+    connections.show_extra_fields()
+    expect(connections.extra_field("Proxies").get_by_role("textbox")).to_have_value(
+        re.compile(r'{\s*"http": "\*\*\*"\s*}')
+    )
     connections.save()
     expect(connections.row("atlas_edited")).to_contain_text("Edited")
     stored = airflow.query("SELECT password, extra FROM connection WHERE conn_id = 'atlas_edited'")[0]
@@ -155,7 +157,7 @@ def test_a_connection_that_is_edited_keeps_its_secret_and_its_proxies(connection
     assert json.loads(extra)["proxies"] == {"http": "http://127.0.0.1:1"}
 
 
-def test_airflow_itself_refuses_to_test_a_connection_without_a_port(connections, sandbox):
+def test_airflow_refuses_to_test_a_connection_without_a_port(connections, sandbox):
     sandbox.reset_counters()
     connections.test("atlas_portless")
     expect(connections.notice).to_have_text("Test Connection FailedBad Request")

@@ -1,4 +1,4 @@
-"""How many examples: a few of the same each time for `make test`, ten thousand new ones for `make fuzz`."""
+"""The number of examples: a few fixed ones for `make test`, ten thousand new ones for `make fuzz`."""
 
 from __future__ import annotations
 

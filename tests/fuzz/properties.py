@@ -1,4 +1,4 @@
-"""The one property of everything that reads what others wrote: a right answer or a typed error, and no secret said."""
+"""The property of all code that reads input: it returns a correct result or raises a typed error without a secret."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_atlas.exceptions import AtlasError
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.token import AccessToken
-from tests.conftest import CLIENT_ID, CLIENT_SECRET, TOKEN, said_by, secrets_in
+from tests.conftest import CLIENT_ID, CLIENT_SECRET, TOKEN, secrets_in, texts_of
 
 T = TypeVar("T")
 
@@ -23,35 +23,37 @@ ACCOUNT = ServiceAccount(CLIENT_ID, CLIENT_SECRET)
 NOW = 1_800_000_000.0
 
 
-class _Ear(logging.Handler):
+class _Messages(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
-def right_or_typed(call: Callable[[], T], *secrets: str, kind: type[AtlasError] = AtlasError) -> T | AtlasError:
-    """What a call returns, or the error of one ``kind`` that it raises; nothing of what was said holds a secret."""
-    log, ear = logging.getLogger("airflow_provider_atlas"), _Ear()
+def result_or_typed_error(call: Callable[[], T], *secrets: str, kind: type[AtlasError] = AtlasError) -> T | AtlasError:
+    """What a call returns, or the error of type ``kind`` that it raises. Error and logs must hold no secret."""
+    log, handler = logging.getLogger("airflow_provider_atlas"), _Messages()
     level = log.level
     log.setLevel(logging.DEBUG)
-    log.addHandler(ear)
+    log.addHandler(handler)
     result: T | AtlasError
     try:
         result = call()
     except kind as error:
         result = error
     finally:
-        log.removeHandler(ear)
+        log.removeHandler(handler)
         log.setLevel(level)
-    assert secrets_in([*ear.heard, *said_by(result if isinstance(result, AtlasError) else None)], *secrets) == []
+    assert (
+        secrets_in([*handler.messages, *texts_of(result if isinstance(result, AtlasError) else None)], *secrets) == []
+    )
     return result
 
 
 PAIR = f"{CLIENT_ID}:{CLIENT_SECRET}"
-#: Whatever a server that echoes a request may write.
+#: What a server that echoes a request may send.
 echoes = st.sampled_from(
     [
         CLIENT_SECRET,
@@ -74,7 +76,7 @@ scalars = st.one_of(st.none(), numbers, any_text)
 
 
 def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """JSON of some depth."""
+    """Nested JSON."""
     return st.recursive(
         leaves,
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
@@ -91,14 +93,14 @@ broken_json = st.one_of(
 
 
 def as_json(value: object) -> str:
-    """As a server may write it: ``NaN`` and surrogates included."""
+    """JSON as a server may send it, with ``NaN`` and surrogates."""
     return json.dumps(value)
 
 
-#: Tokens as Atlas gives them, in this century: a float of epoch seconds holds their microseconds.
+#: Tokens as Atlas issues them, in this century: then a float of epoch seconds is exact to the microsecond.
 moments = st.datetimes(datetime(2001, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC))
 tokens = st.builds(
-    lambda value, issued_at, life: AccessToken(value, "Bearer", issued_at, issued_at + life),
+    lambda value, issued_at, lifetime: AccessToken(value, "Bearer", issued_at, issued_at + lifetime),
     st.text(min_size=1, max_size=40),
     moments,
     st.timedeltas(timedelta(seconds=1), timedelta(days=1)),

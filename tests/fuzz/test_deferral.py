@@ -1,4 +1,4 @@
-"""What waits in Airflow's database in between: a trigger's arguments, its event, and what a template made of tokens."""
+"""What Airflow's database holds during a deferral: a trigger's arguments, its event, and rendered templates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from airflow_provider_atlas.triggers.events import result as result_of
 from airflow_provider_atlas.triggers.gate import Gate
 from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
 from tests.conftest import CLIENT_ID, CLIENT_SECRET, TOKEN, secrets_in
-from tests.fuzz.properties import ACCOUNT, NOW, any_text, json_values, numbers, right_or_typed, scalars, words
+from tests.fuzz.properties import ACCOUNT, NOW, any_text, json_values, numbers, result_or_typed_error, scalars, words
 from tests.fuzz.test_texts import PLAIN, SEALED
 from tests.test_exceptions import ERRORS
 
@@ -35,7 +35,7 @@ KINDS = sorted(ERRORS)
 
 
 class InstantLoop(asyncio.SelectorEventLoop):
-    """An event loop whose sleeps take no time, on a clock of its own."""
+    """An event loop with its own clock, in which sleeping takes no time."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -43,8 +43,8 @@ class InstantLoop(asyncio.SelectorEventLoop):
 
         class Selector(selectors.SelectSelector):
             def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-                loop.now += max(timeout or 0.0, 1e-3)  # floats of this size have no smaller steps to rely on
-                assert loop.now < NOW + 1e6, "waits for ever"
+                loop.now += max(timeout or 0.0, 1e-3)  # smaller steps are lost in floats of this size
+                assert loop.now < NOW + 1e6, "the trigger waits for ever"
                 return super().select(0)
 
         super().__init__(Selector())
@@ -54,7 +54,7 @@ class InstantLoop(asyncio.SelectorEventLoop):
 
 
 @contextmanager
-def world(atlas: Callable[[], object], connection: object) -> Iterator[InstantLoop]:
+def environment(atlas: Callable[[], object], connection: object) -> Iterator[InstantLoop]:
     loop, gates = InstantLoop(), {}
 
     async def connect(conn_id: str) -> object:
@@ -120,17 +120,17 @@ arguments = st.fixed_dictionaries(
 @example({"moment": None, "deadline": None}, None, [])
 @example({"moment": 10**400}, None, [])
 @example({"deadline": float("nan")}, None, [])
-def test_any_arguments_make_a_trigger_that_ends_in_one_event_in_time(arguments, connection, outcomes):
-    left = list(outcomes)
+def test_a_trigger_with_any_arguments_ends_with_one_event_in_time(arguments, connection, outcomes):
+    remaining = list(outcomes)
 
     def atlas() -> None:
-        if left and (outcome := left.pop(0)) is not None:
+        if remaining and (outcome := remaining.pop(0)) is not None:
             raise outcome
 
     async def run() -> list[object]:
         return [event.payload async for event in AtlasTokenTrigger(**arguments).run()]
 
-    with world(atlas, connection) as loop:
+    with environment(atlas, connection) as loop:
         (payload,) = loop.run_until_complete(run())
         written = json.dumps(payload)
         deadline, moment = arguments.get("deadline"), arguments.get("moment")
@@ -141,10 +141,10 @@ def test_any_arguments_make_a_trigger_that_ends_in_one_event_in_time(arguments, 
     if payload["status"] == "error":
         assert isinstance(load(json.loads(written)["error"]), AtlasError)
     key = "revoked" if arguments.get("action") == "revoke" else "token"
-    brought = right_or_typed(lambda: result_of(json.loads(written), key))
-    assert isinstance(brought, AtlasError) is (payload["status"] == "error")
-    if key == "token" and isinstance(brought, str):
-        assert sealing.unseal(ACCOUNT, brought) == PLAIN
+    result = result_or_typed_error(lambda: result_of(json.loads(written), key))
+    assert isinstance(result, AtlasError) is (payload["status"] == "error")
+    if key == "token" and isinstance(result, str):
+        assert sealing.unseal(ACCOUNT, result) == PLAIN
 
 
 def built(name: str, data: dict[str, object]) -> AtlasError:
@@ -171,7 +171,7 @@ fields = {
 
 
 @given(st.builds(built, st.sampled_from(KINDS), st.fixed_dictionaries(fields)))
-def test_every_error_comes_back_from_its_event_as_it_was(error):
+def test_every_error_is_loaded_from_its_event_unchanged(error):
     again = load(json.loads(json.dumps(failure(error)))["error"])
     assert (type(again), vars(again), str(again)) == (type(error), vars(error), str(error))
 
@@ -195,8 +195,8 @@ events = json_values | st.fixed_dictionaries(
 @example({"status": "error", "error": {"type": "RateLimited", "data": {"retry_after": 1e300}}}, "token")
 @example({"status": "error", "error": {"type": "RateLimited", "data": {"retry_after": "soon"}}}, "token")
 @example({"status": "error", "error": {"type": "AtlasError", "data": {"waited": "long"}}}, "token")
-def test_any_event_is_what_it_brings_or_an_error_that_can_be_printed_and_waited_for(event, key):
-    # What a trigger wrote held no secret; what others wrote is said as they wrote it.
+def test_any_event_becomes_its_result_or_an_error_that_can_be_printed_and_retried(event, key):
+    # Events that a trigger wrote hold no secret. Other events are quoted as they are.
     try:
         assert result_of(event, key) == event[key]
         return
@@ -228,9 +228,9 @@ given_to_revoke = st.recursive(
 
 @given(given_to_revoke, st.booleans(), st.booleans())
 @example("{[]: 1}", False, False)
-def test_anything_to_revoke_is_sealed_text_or_a_typed_error(value, literals, as_text):
+def test_any_value_to_revoke_becomes_sealed_tokens_or_typed_errors(value, literals, as_text):
     value = str(value) if as_text else value
-    for item in right_or_typed(lambda: list(_items(value, literals=literals))):
+    for item in result_or_typed_error(lambda: list(_items(value, literals=literals))):
         assert isinstance(item, InvalidSealedToken) or item.startswith(sealing.PREFIX)
         assert secrets_in([str(item)]) == []
 
@@ -251,7 +251,7 @@ def flat(value: object) -> list[str]:
 
 
 @given(sealed_only)
-def test_every_sealed_text_is_found_in_its_order_however_it_arrives(value):
+def test_every_sealed_token_is_found_in_order_whatever_contains_it(value):
     def found(value: object) -> list[str]:
         return [type(item).__name__ if isinstance(item, InvalidSealedToken) else item for item in _items(value)]
 
@@ -259,7 +259,7 @@ def test_every_sealed_text_is_found_in_its_order_however_it_arrives(value):
 
 
 @given(given_to_revoke, plain | st.just(TOKEN.encode()) | st.just({TOKEN}) | st.just([{TOKEN}]))
-def test_a_plain_token_in_a_dag_file_is_refused_wherever_it_stands(others, token):
+def test_a_plain_token_in_a_dag_file_is_refused_wherever_it_is(others, token):
     items = list(_items([others, token], literals=True))
     assert any(isinstance(item, InvalidSealedToken) for item in list(_items(token, literals=True)))
     assert any(isinstance(item, InvalidSealedToken) for item in items)

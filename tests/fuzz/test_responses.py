@@ -1,4 +1,4 @@
-"""Answers of Atlas, or of what stands in its place: any status, any headers, any bytes."""
+"""Responses from Atlas or from another server in its place: any status, any headers, any bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.fuzz.properties import (
     broken_json,
     json_values,
     numbers,
-    right_or_typed,
+    result_or_typed_error,
     scalars,
     words,
 )
@@ -60,7 +60,7 @@ refusals = st.fixed_dictionaries(
         "status": numbers,
     },
 )
-grants = st.fixed_dictionaries(
+token_bodies = st.fixed_dictionaries(
     {},
     optional={
         "access_token": any_text | st.just(TOKEN) | json_values,
@@ -68,14 +68,14 @@ grants = st.fixed_dictionaries(
         "expires_in": st.integers(1, 3600) | numbers | json_values,
     },
 )
-good_grants = st.fixed_dictionaries(
+good_token_bodies = st.fixed_dictionaries(
     {
         "access_token": st.text(st.characters(min_codepoint=33, max_codepoint=126)).map("eyJ.{}".format),
         "token_type": st.sampled_from(["Bearer", "bearer", "BEARER"]),
         "expires_in": st.integers(1, LONGEST_LIFETIME) | st.floats(1, LONGEST_LIFETIME),
     }
 )
-objects = st.one_of(grants, good_grants, refusals, json_values)
+objects = st.one_of(token_bodies, good_token_bodies, refusals, json_values)
 enveloped = st.fixed_dictionaries({"status": statuses | numbers, "content": objects})
 bodies = st.one_of(broken_json, (objects | enveloped).map(lambda value: as_json(value).encode()))
 dates = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)).map(
@@ -90,7 +90,7 @@ header_values = st.one_of(
 headers = st.dictionaries(st.sampled_from(["Retry-After", "Date", "RateLimit-Limit"]), header_values)
 
 
-def answer(status: int, headers: dict[str, str], body: bytes) -> requests.Response:
+def respond(status: int, headers: dict[str, str], body: bytes) -> requests.Response:
     response = requests.Response()
     response.status_code, response._content = status, body
     response.headers.update(headers)
@@ -106,9 +106,9 @@ def post(method: str, response: requests.Response, envelope: bool) -> object:
 @given(st.sampled_from(["generate", "revoke"]), statuses, headers, bodies, st.booleans())
 @example("generate", 200, {}, b'{"status": ' + b"9" * 4000 + b', "content": {}}', True)
 @example("revoke", 429, {"Retry-After": "9" * 5000}, b"", False)
-def test_any_answer_is_a_token_or_a_typed_error(method, status, headers, body, envelope):
-    sent = [CLIENT_SECRET, *([TOKEN] if method == "revoke" else [])]  # nobody knows what was not sent
-    result = right_or_typed(lambda: post(method, answer(status, headers, body), envelope), *sent)
+def test_any_response_becomes_a_token_or_a_typed_error(method, status, headers, body, envelope):
+    sent = [CLIENT_SECRET, *([TOKEN] if method == "revoke" else [])]  # the client can only scrub what it sent
+    result = result_or_typed_error(lambda: post(method, respond(status, headers, body), envelope), *sent)
     read = json_object(body)
     if envelope and read is not None and type(read.get("status")) is int:
         status, read = read["status"], read.get("content")
@@ -131,24 +131,24 @@ def test_any_answer_is_a_token_or_a_typed_error(method, status, headers, body, e
             assert result.issued_at.timestamp() == NOW
 
 
-@given(good_grants)
-def test_every_grant_of_the_documented_form_is_a_token(grant):
-    token = post("generate", answer(200, {}, as_json(grant).encode()), envelope=False)
+@given(good_token_bodies)
+def test_every_documented_token_response_becomes_a_token(fields):
+    token = post("generate", respond(200, {}, as_json(fields).encode()), envelope=False)
     assert isinstance(token, AccessToken)
-    assert token.value == grant["access_token"]
+    assert token.value == fields["access_token"]
     assert token.value not in repr(token)
-    assert abs(token.expires_at.timestamp() - NOW - grant["expires_in"]) < 1e-3
+    assert abs(token.expires_at.timestamp() - NOW - fields["expires_in"]) < 1e-3
 
 
 @given(headers)
 @example({"Retry-After": "Wed, 21 Oct 2026 07:28:00 +9999"})
-def test_any_retry_after_is_a_wait_that_can_be_waited_or_none(headers):
-    seconds = right_or_typed(lambda: retry_after(headers))
+def test_any_retry_after_becomes_a_possible_wait_or_none(headers):
+    seconds = result_or_typed_error(lambda: retry_after(headers))
     assert seconds is None or 0 <= seconds <= LONGEST_WAIT
 
 
 @given(st.integers(0, int(LONGEST_WAIT)), st.datetimes(datetime(1970, 1, 1), datetime(9000, 1, 1)))
-def test_a_retry_after_is_the_seconds_that_it_says_in_both_forms(seconds, now):
+def test_retry_after_has_the_same_value_as_seconds_and_as_date(seconds, now):
     date = format_datetime(now.replace(microsecond=0, tzinfo=UTC), usegmt=True)
     later = format_datetime(
         datetime.fromtimestamp(now.replace(microsecond=0, tzinfo=UTC).timestamp() + seconds, UTC), usegmt=True
@@ -158,7 +158,7 @@ def test_a_retry_after_is_the_seconds_that_it_says_in_both_forms(seconds, now):
 
 
 @given(st.none() | descriptions, json_values | st.lists(numbers | any_text, min_size=3, max_size=3))
-def test_a_limit_is_stated_whole_or_not_at_all(description, parameters):
+def test_a_stated_limit_has_both_limit_and_window_or_neither(description, parameters):
     limit, window = stated_limit(description, parameters)
     assert (limit is None) is (window is None)
     assert limit is None or (limit > 0 and type(limit) is int)
@@ -168,7 +168,7 @@ def test_a_limit_is_stated_whole_or_not_at_all(description, parameters):
 @given(
     st.integers(1, 10**9 - 1), st.sampled_from([("second", 1), ("minutes", 60), ("hours", 3600)]), st.integers(1, 3600)
 )
-def test_a_stated_limit_is_read_as_it_is_written(limit, unit, length):
+def test_limit_and_window_are_read_from_the_description(limit, unit, length):
     name, seconds = unit
     assume(length * seconds <= LONGEST_WAIT)
     assert stated_limit(f"Resource x is limited to {limit} requests every {length} {name}.") == (
@@ -180,9 +180,9 @@ def test_a_stated_limit_is_read_as_it_is_written(limit, unit, length):
 @given(statuses, headers, bodies)
 @example(429, {"RateLimit-Limit": "9" * 5000}, b"")
 @example(429, {}, b'{"parameters": ["/", Infinity, 1, 1, 1]}')
-def test_any_refusal_of_the_administration_api_is_a_typed_error(status, headers, body):
-    response = answer(status, headers, body)
-    limit = right_or_typed(lambda: limit_of(response))
+def test_any_refusal_by_the_administration_api_becomes_a_typed_error(status, headers, body):
+    response = respond(status, headers, body)
+    limit = result_or_typed_error(lambda: limit_of(response))
     assert (limit is not None) is (status in (429, 503))
     wait = limit.retry_after if limit is not None else None
     assert wait is None or 0 <= wait <= LONGEST_WAIT
@@ -190,7 +190,7 @@ def test_any_refusal_of_the_administration_api_is_a_typed_error(status, headers,
     def refuse() -> None:
         raise api_error(status, json_object(body), lambda text: ACCOUNT.scrub(text, TOKEN), wait)
 
-    error = right_or_typed(refuse, kind=AtlasApiError)
+    error = result_or_typed_error(refuse, kind=AtlasApiError)
     assert isinstance(error, AtlasApiError)
     assert error.status == status
     assert isinstance(error.remedy, str)

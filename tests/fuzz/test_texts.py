@@ -1,4 +1,4 @@
-"""Sealed text and Variables: what another process wrote, or somebody by hand."""
+"""Sealed tokens and Variables, with text that another process or a person wrote."""
 
 from __future__ import annotations
 
@@ -20,7 +20,17 @@ from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.cache.fakes import MemoryStore
 from tests.conftest import CLIENT_SECRET, TOKEN, Clock
-from tests.fuzz.properties import ACCOUNT, NOW, any_text, as_json, json_values, numbers, right_or_typed, tokens, words
+from tests.fuzz.properties import (
+    ACCOUNT,
+    NOW,
+    any_text,
+    as_json,
+    json_values,
+    numbers,
+    result_or_typed_error,
+    tokens,
+    words,
+)
 
 OTHER = replace(ACCOUNT, client_secret=CLIENT_SECRET + "2")
 START = datetime.fromtimestamp(NOW, UTC)
@@ -42,18 +52,20 @@ def changed(edits: list[tuple[int, int, str]]) -> str:
 
 
 @given(tokens, st.booleans())
-def test_every_token_comes_back_as_it_was_sealed(token, shared):
+def test_every_sealed_token_opens_unchanged(token, shared):
     text = sealing.seal(ACCOUNT, token, shared=shared)
     assert sealing.unseal(ACCOUNT, text) == token
     assert sealing.is_shared(ACCOUNT, text) is shared
-    assert isinstance(right_or_typed(lambda: sealing.unseal(OTHER, text), kind=InvalidSealedToken), InvalidSealedToken)
+    assert isinstance(
+        result_or_typed_error(lambda: sealing.unseal(OTHER, text), kind=InvalidSealedToken), InvalidSealedToken
+    )
 
 
 @given(st.one_of(words, changes.map(changed), words.map(lambda text: sealing.PREFIX + sealing.VERSION + text)))
-def test_any_text_opens_as_what_was_sealed_or_not_at_all(text):
-    opened = right_or_typed(lambda: sealing.unseal(ACCOUNT, text), kind=InvalidSealedToken)
-    assert isinstance(opened, InvalidSealedToken) or opened == PLAIN
-    shared = right_or_typed(lambda: sealing.is_shared(ACCOUNT, text), kind=InvalidSealedToken)
+def test_any_text_opens_as_the_sealed_token_or_raises_a_typed_error(text):
+    result = result_or_typed_error(lambda: sealing.unseal(ACCOUNT, text), kind=InvalidSealedToken)
+    assert isinstance(result, InvalidSealedToken) or result == PLAIN
+    shared = result_or_typed_error(lambda: sealing.is_shared(ACCOUNT, text), kind=InvalidSealedToken)
     assert shared is False or isinstance(shared, InvalidSealedToken)
 
 
@@ -62,22 +74,28 @@ def test_any_text_opens_as_what_was_sealed_or_not_at_all(text):
     | st.dictionaries(st.sampled_from(["value", "issued_at", "expires_at", "shared"]), words | numbers | json_values)
 )
 @example({"value": "x", "issued_at": 10**400, "expires_at": 1e300})
-def test_any_content_under_our_own_key_is_a_token_or_a_typed_error(content):
+def test_any_content_sealed_with_the_right_key_becomes_a_token_or_a_typed_error(content):
     text = sealing.PREFIX + sealing.VERSION + sealing._fernet(ACCOUNT).encrypt(as_json(content).encode()).decode()
-    opened = right_or_typed(lambda: sealing.unseal(ACCOUNT, text), kind=InvalidSealedToken)
-    assert isinstance(opened, InvalidSealedToken) or opened.value == content["value"]
-    right_or_typed(lambda: sealing.is_shared(ACCOUNT, text), kind=InvalidSealedToken)
+    result = result_or_typed_error(lambda: sealing.unseal(ACCOUNT, text), kind=InvalidSealedToken)
+    assert isinstance(result, InvalidSealedToken) or result.value == content["value"]
+    result_or_typed_error(lambda: sealing.is_shared(ACCOUNT, text), kind=InvalidSealedToken)
 
 
-lives = st.timedeltas(timedelta(minutes=-10), timedelta(hours=1))
-living = st.builds(lambda value, left: replace(PLAIN, value=value, expires_at=START + left), st.text(min_size=1), lives)
+times_left = st.timedeltas(timedelta(minutes=-10), timedelta(hours=1))
+stored_tokens = st.builds(
+    lambda value, left: replace(PLAIN, value=value, expires_at=START + left), st.text(min_size=1), times_left
+)
 contents = st.builds(
-    Content, st.none() | living, st.lists(living, max_size=3).map(tuple), st.floats(0, 2 * NOW), st.just(())
+    Content,
+    st.none() | stored_tokens,
+    st.lists(stored_tokens, max_size=3).map(tuple),
+    st.floats(0, 2 * NOW),
+    st.just(()),
 )
 
 
 @given(contents, contents)
-def test_what_is_stored_comes_back_and_what_another_secret_stored_is_carried_along(ours, theirs):
+def test_stored_content_is_read_unchanged_and_content_of_another_secret_is_kept(ours, theirs):
     text = encode(ACCOUNT, ours)
     assert decode(ACCOUNT, text, "v", NOW) == ours
     foreign = decode(OTHER, text, "v", NOW)
@@ -115,8 +133,8 @@ claims = st.one_of(
 
 
 @given(variables)
-def test_any_text_in_the_variable_is_read_or_a_miss(text):
-    content = right_or_typed(lambda: decode(ACCOUNT, text, "v", NOW))
+def test_any_text_in_the_variable_is_content_or_a_cache_miss(text):
+    content = result_or_typed_error(lambda: decode(ACCOUNT, text, "v", NOW))
     assert isinstance(content, Content)
     assert all(token == PLAIN for token in (content.token, *content.superseded) if token is not None)
     again = decode(ACCOUNT, encode(ACCOUNT, content), "v", NOW)
@@ -128,30 +146,30 @@ def test_any_text_in_the_variable_is_read_or_a_miss(text):
 @example('{"nonce": "another", "wait": ' + HUGE + "}")
 @example('{"closed_until": ' + HUGE + "}")
 @example(f'{{"closed_until": {NOW + 90}}}')
-def test_any_text_in_the_claim_is_a_claim_or_nobody_s(text):
+def test_any_text_in_the_claim_is_a_claim_or_counts_as_no_claim(text):
     clock, store = Clock(NOW), MemoryStore()
     store.texts["c"] = text
     claim = Claim(store, "c", clock=clock, monotonic=clock, sleep=clock.sleep)
-    closed = right_or_typed(claim.closed_for)
+    closed = result_or_typed_error(claim.closed_for)
     assert 0 <= closed <= LONGEST_WAIT
-    error = right_or_typed(lambda: claim.wait(clock.now), kind=RateLimited)
+    error = result_or_typed_error(lambda: claim.wait(clock.now), kind=RateLimited)
     assert error is None or 0 <= error.retry_after <= LONGEST_WAIT
-    for _ in range(2):  # nobody's now, or nobody's once it has stood still
+    for _ in range(2):  # no claim, or a claim that is stale once it has not changed for a while
         with claim.held() as ours:
             clock.now += 60
     assert ours
     assert json.loads(store.texts["c"]).keys() <= {"closed_until"}
-    assert claim.closed_for() <= closed  # handed on as it was
+    assert claim.closed_for() <= closed  # kept unchanged
 
 
 @given(variables, claims, st.floats(0, 300), st.booleans())
-def test_whatever_the_variables_hold_there_is_a_token_or_a_typed_error_in_time(variable, claim, max_wait, refused):
+def test_any_text_in_the_variables_leads_to_a_token_or_a_typed_error_in_time(variable, claim, max_wait, refused):
     variables_module._warned.clear()
     clock, store = Clock(NOW), MemoryStore()
     shared = SharedToken(ACCOUNT, store, lambda: PLAIN, max_wait, clock=clock, monotonic=clock, sleep=clock.sleep)
     store.texts.update({shared.name: variable, shared.claim_name: claim})
     old = replace(PLAIN, value="refused")
-    token = right_or_typed(lambda: shared.replace(old, may_request=True) if refused else shared.get())
+    token = result_or_typed_error(lambda: shared.replace(old, may_request=True) if refused else shared.get())
     assert token == PLAIN or isinstance(token, AtlasError) or (refused and token is None)
     assert clock.now - NOW <= max_wait + 30
     if token == PLAIN:

@@ -1,4 +1,4 @@
-"""URLs and connections: whatever somebody typed, requests go to one origin, or nowhere."""
+"""URLs and connections: whatever a person types, requests go to the one origin, or none is sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_atlas.hooks.settings import Settings
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.base_url import is_loopback, origin
 from tests.conftest import CLIENT_ID, CLIENT_SECRET
-from tests.fuzz.properties import any_text, as_json, json_values, nested, numbers, right_or_typed, scalars
+from tests.fuzz.properties import any_text, as_json, json_values, nested, numbers, result_or_typed_error, scalars
 
 PASSWORD = "Hunter2_Hunter2"
 hosts = st.one_of(
@@ -61,10 +61,10 @@ BASES = ["https://cloud.mongodb.com", "http://127.0.0.1:8080", "https://[::1]", 
 
 
 def sent_to(url: str) -> tuple[str | None, str | None, int | None] | None:
-    """Where ``requests`` would go, in the words of the library that opens the connection."""
+    """Where ``requests`` would connect to, as parsed by the library that opens the connection."""
     try:
         target = parse_url(str(requests.Request("POST", url).prepare().url))
-    except ValueError:  # the transport makes InvalidCall of it
+    except ValueError:  # the transport raises InvalidCall for it
         return None
     return target.scheme, target.host, target.port
 
@@ -72,8 +72,8 @@ def sent_to(url: str) -> tuple[str | None, str | None, int | None] | None:
 @given(urls)
 @example("0:0")
 @example('"')
-def test_any_atlas_url_is_an_origin_or_a_typed_error(url):
-    result = right_or_typed(lambda: origin(url), PASSWORD, kind=InvalidConnection)
+def test_any_base_url_becomes_an_origin_or_a_typed_error(url):
+    result = result_or_typed_error(lambda: origin(url), PASSWORD, kind=InvalidConnection)
     if isinstance(result, AtlasError):
         return
     assert origin(result) == result
@@ -98,8 +98,8 @@ paths = st.lists(
 
 
 @given(st.sampled_from(BASES), urls | paths)
-def test_any_endpoint_is_at_atlas_or_a_typed_error(base, endpoint):
-    result = right_or_typed(lambda: at_atlas(base, endpoint), PASSWORD, kind=InvalidCall)
+def test_any_endpoint_becomes_a_url_at_atlas_or_a_typed_error(base, endpoint):
+    result = result_or_typed_error(lambda: at_atlas(base, endpoint), PASSWORD, kind=InvalidCall)
     if isinstance(result, AtlasError):
         return
     assert result.startswith(f"{base}/")
@@ -108,14 +108,14 @@ def test_any_endpoint_is_at_atlas_or_a_typed_error(base, endpoint):
 
 
 @given(st.sampled_from(BASES), st.text("abz019-_~/", max_size=20), st.text("abz019-_=&%", max_size=10))
-def test_every_path_and_every_link_of_atlas_s_own_keeps_its_way(base, path, query):
+def test_every_path_and_every_full_url_at_atlas_stays_unchanged(base, path, query):
     path = "/" + path.lstrip("/") + (f"?{query}" if query else "")
     assert at_atlas(base, path) == at_atlas(base, base + path) == base + path
 
 
 @given(st.dates().map(str) | any_text | scalars)
 def test_a_version_is_a_date_or_a_typed_error(version):
-    result = right_or_typed(lambda: media_type(version), kind=InvalidCall)
+    result = result_or_typed_error(lambda: media_type(version), kind=InvalidCall)
     assert isinstance(result, InvalidCall) is not (isinstance(version, str) and is_version(version))
     assert str(result).isprintable()
 
@@ -157,24 +157,26 @@ def read(secret: str | None, host: str | None, port: int | None, schema: str | N
 @example(CLIENT_SECRET, None, None, None, '{"max_wait": 1e300}')
 @example(CLIENT_SECRET, None, None, None, "[" * 100_000)
 @example(CLIENT_SECRET, None, None, None, json.dumps({"proxies": "[" * 100_000}))
-def test_any_connection_is_settings_or_a_typed_error(secret, host, port, schema, extra):
-    result = right_or_typed(
+def test_any_connection_becomes_settings_or_a_typed_error(secret, host, port, schema, extra):
+    result = result_or_typed_error(
         lambda: read(secret, host, port, schema, extra), CLIENT_SECRET, PASSWORD, kind=InvalidConnection
     )
     if isinstance(result, AtlasError):
         return
     assert PASSWORD not in repr(result)
     assert result.account.client_secret not in repr(result)
-    assert 0 < result.transport.timeout < 1e7  # what a socket and a timedelta can bear
+    assert 0 < result.transport.timeout < 1e7  # a socket and a timedelta accept this
     assert 0 <= result.max_wait < 1e7
     assert result.cache_scope in ("task", "deployment")
     assert is_version(result.api_version)
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_any_credentials_are_an_account_or_a_typed_error_that_does_not_quote_them(client_id, secret):
+def test_any_credentials_become_an_account_or_a_typed_error_that_does_not_quote_them(client_id, secret):
     planted = f"mdb_sa_sk_{PASSWORD}{secret}"
-    account = right_or_typed(lambda: ServiceAccount(CLIENT_ID + client_id, planted), PASSWORD, kind=InvalidConnection)
+    account = result_or_typed_error(
+        lambda: ServiceAccount(CLIENT_ID + client_id, planted), PASSWORD, kind=InvalidConnection
+    )
     if not isinstance(account, AtlasError):
         assert PASSWORD not in repr(account)
         assert account.client_secret == planted.strip()

@@ -1,4 +1,4 @@
-"""The hook: connection in, tokens out; one request per task; nothing secret in what it says."""
+"""The hook reads a connection, requests one token per task, and writes no secret into errors or logs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def masked(mocker):
 
 @pytest.fixture
 def in_task(mocker):
-    """Run as a task instance try."""
+    """Call it to run as that try of a task."""
 
     def enter(task_id: str, try_number: int = 1) -> None:
         ti = SimpleNamespace(dag_id="dag", task_id=task_id, run_id="run", map_index=-1, try_number=try_number)
@@ -52,11 +52,11 @@ def in_task(mocker):
     return enter
 
 
-def test_a_stored_connection_and_credentials_lead_to_the_same_account(hook, credentials):
+def test_a_stored_connection_and_the_same_credentials_give_the_same_account(hook, credentials):
     assert AtlasServiceAccountHook(**credentials).settings.account == hook.settings.account
 
 
-def test_build_connection_is_a_whole_connection_and_masks_the_secret(masked):
+def test_build_connection_returns_a_complete_connection_and_masks_the_secret(masked):
     conn = AtlasServiceAccountHook.build_connection(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, conn_id="mine")
     assert (conn.conn_id, conn.conn_type, conn.login, conn.password, conn.host) == (
         "mine",
@@ -78,7 +78,7 @@ def test_build_connection_is_a_whole_connection_and_masks_the_secret(masked):
         {"client_id": "publickey", "client_secret": "01234567-89ab-cdef-0123-456789abcdef"},
     ],
 )
-def test_half_credentials_do_not_fall_back_to_a_stored_connection(given, atlas_sandbox, says_nothing):
+def test_incomplete_credentials_do_not_fall_back_to_a_stored_connection(given, atlas_sandbox, says_nothing):
     with pytest.raises(exceptions.InvalidConnection) as caught:
         AtlasServiceAccountHook(**given).get_token()
     assert isinstance(caught.value, AirflowFailException)
@@ -89,36 +89,38 @@ def test_64_threads_and_20_hooks_make_one_request(atlas_sandbox):
     hooks = [AtlasServiceAccountHook() for _ in range(20)]
     start = threading.Barrier(64)
 
-    def ask(number: int) -> str:
+    def get(number: int) -> str:
         start.wait()
         return hooks[number % 20].get_token().value
 
     with ThreadPoolExecutor(64) as pool:
-        values = set(pool.map(ask, range(64)))
+        values = set(pool.map(get, range(64)))
     assert len(values) == 1
     assert atlas_sandbox.counters.token_requests == 1
 
 
 def test_the_next_task_in_the_same_process_has_its_own_token(atlas_sandbox, in_task):
-    at_the_top_of_the_file = AtlasServiceAccountHook()
+    module_level_hook = AtlasServiceAccountHook()
     values = []
     for task_id, try_number in [("first", 1), ("second", 1), ("second", 2)]:
         in_task(task_id, try_number)
-        values.append(at_the_top_of_the_file.get_token().value)
+        values.append(module_level_hook.get_token().value)
         assert AtlasServiceAccountHook().get_token().value == values[-1]
     assert len(set(values)) == 3 == atlas_sandbox.counters.token_requests
 
 
-def test_a_warm_get_token_does_no_io_and_waits_for_nobody(atlas_sandbox, in_task, mocker):
+def test_get_token_with_a_cached_token_does_no_io_and_waits_for_no_other_thread(atlas_sandbox, in_task, mocker):
     in_task("warm")
     hook = AtlasServiceAccountHook()
     token = hook.get_token()
     atlas_sandbox.fail_next("token", kind="silence")
     with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(AtlasServiceAccountHook(max_wait=0).generate_token)  # holds whatever a request holds
+        other = pool.submit(AtlasServiceAccountHook(max_wait=0).generate_token)  # holds every lock that a request holds
         while atlas_sandbox.counters.token_requests < 2:
             threading.Event().wait(0.001)
-        mocker.patch("socket.socket.connect", side_effect=AssertionError("warm, yet it connects"))
+        mocker.patch(
+            "socket.socket.connect", side_effect=AssertionError("get_token() with a cached token opened a connection")
+        )
         with hook._source._cache._lock:
             assert hook.get_token() is token
         atlas_sandbox.stop()
@@ -126,21 +128,21 @@ def test_a_warm_get_token_does_no_io_and_waits_for_nobody(atlas_sandbox, in_task
             other.result()
 
 
-def test_a_replaced_secret_does_not_inherit_the_old_one_s_token(atlas_sandbox, credentials):
+def test_a_hook_with_a_new_secret_does_not_use_the_token_of_the_old_secret(atlas_sandbox, credentials):
     old = AtlasServiceAccountHook(**credentials).get_token()
     new_secret = atlas_sandbox.add_secret(atlas_sandbox.client_id)
     new = AtlasServiceAccountHook(**{**credentials, "client_secret": new_secret}).get_token()
     assert new.value != old.value
 
 
-def test_generate_token_is_always_a_new_one_and_leaves_the_cache_alone(hook, atlas_sandbox):
+def test_generate_token_always_requests_a_new_token_and_does_not_change_the_cache(hook, atlas_sandbox):
     cached = hook.get_token()
     assert hook.generate_token().value != cached.value
     assert hook.get_token() is cached
 
 
 @pytest.mark.parametrize("form", ["token", "sealed", "plain"])
-def test_revoke_token_takes_a_token_in_each_form_and_the_cache_forgets_it(hook, atlas_sandbox, form):
+def test_revoke_token_accepts_each_form_of_a_token_and_drops_it_from_the_cache(hook, atlas_sandbox, form):
     token = hook.get_token()
     hook.revoke_token({"token": token, "sealed": hook.seal(token), "plain": token.value}[form])
     assert not atlas_sandbox.is_active(token.value)
@@ -163,7 +165,9 @@ def test_revoke_token_takes_a_token_in_each_form_and_the_cache_forgets_it(hook, 
         7,
     ],
 )
-def test_a_text_that_is_no_token_is_refused_since_atlas_would_answer_200(hook, atlas_sandbox, form, says_nothing):
+def test_revoke_token_refuses_what_is_not_a_token_because_atlas_would_respond_200(
+    hook, atlas_sandbox, form, says_nothing
+):
     token = hook.generate_token()
     text = form.format(plain=token.value, sealed=hook.seal(token)) if isinstance(form, str) else form
     with pytest.raises(exceptions.InvalidSealedToken, match="must be an AccessToken") as caught:
@@ -188,7 +192,7 @@ def test_a_child_process_does_not_wait_for_a_request_of_its_parent(hook, atlas_s
     assert atlas_sandbox.counters.token_requests == 2
 
 
-def test_while_the_old_token_lives_nobody_waits_for_a_new_one(hook, atlas_sandbox, mocker):
+def test_get_token_does_not_wait_for_a_renewal_while_the_old_token_is_valid(hook, atlas_sandbox, mocker):
     token = hook.get_token()
     atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "60"})
     slept = mocker.patch("tenacity.nap.time.sleep")
@@ -199,11 +203,11 @@ def test_while_the_old_token_lives_nobody_waits_for_a_new_one(hook, atlas_sandbo
     slept.assert_not_called()
 
 
-def test_a_server_that_lets_its_answer_drip_does_not_hold_the_test_button(mocker):
+def test_a_response_that_arrives_in_small_parts_does_not_block_the_test_button(mocker):
     mocker.patch.object(service_account, "TEST_LIMIT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def drip() -> None:
+        def send_slowly() -> None:
             connection, _ = listener.accept()
             with connection, contextlib.suppress(OSError):
                 connection.sendall(b"HTTP/1.1 200 OK\r\n")
@@ -211,18 +215,18 @@ def test_a_server_that_lets_its_answer_drip_does_not_hold_the_test_button(mocker
                     connection.sendall(b"X: y\r\n")
                     threading.Event().wait(0.1)
 
-        thread = threading.Thread(target=drip)
+        thread = threading.Thread(target=send_slowly)
         thread.start()
         hook = AtlasServiceAccountHook(
             client_id=CLIENT_ID, client_secret=CLIENT_SECRET, base_url=f"http://127.0.0.1:{listener.getsockname()[1]}"
         )
-        worked, said = hook.test_connection()
+        worked, text = hook.test_connection()
         thread.join()
     assert not worked
-    assert "not complete within 0.3 s" in said
+    assert "not complete within 0.3 s" in text
 
 
-def test_a_token_from_another_task_is_used_and_none_is_minted(hook, atlas_sandbox):
+def test_a_token_from_another_task_is_used_and_none_is_requested(hook, atlas_sandbox):
     token = hook.generate_token()
     before = atlas_sandbox.counters.token_requests
     other = AtlasServiceAccountHook(token=hook.seal(token))
@@ -231,7 +235,7 @@ def test_a_token_from_another_task_is_used_and_none_is_minted(hook, atlas_sandbo
     assert atlas_sandbox.counters.token_requests == before
 
 
-def test_a_token_from_another_task_that_has_expired_ends_in_token_expired(hook, atlas_sandbox, mocker):
+def test_an_expired_token_from_another_task_raises_token_expired(hook, atlas_sandbox, mocker):
     atlas_sandbox.token_life = 1
     sealed = hook.seal(hook.generate_token())
     mocker.patch.object(tokens.time, "time", return_value=time.time() + 1)
@@ -251,7 +255,7 @@ def test_a_token_sealed_by_another_account_is_refused(hook, atlas_sandbox, says_
     says_nothing(caught.value, secret, token.value, atlas_sandbox.client_secret)
 
 
-def test_with_gives_a_token_of_its_own_and_revokes_it_on_the_way_out(hook, atlas_sandbox):
+def test_with_uses_its_own_token_and_revokes_it_at_the_end(hook, atlas_sandbox):
     shared = hook.get_token()
     with hook as own:
         inside = own.get_token()
@@ -262,7 +266,7 @@ def test_with_gives_a_token_of_its_own_and_revokes_it_on_the_way_out(hook, atlas
     assert atlas_sandbox.is_active(shared.value)
 
 
-def test_with_revokes_after_an_error_too_and_nests(hook, atlas_sandbox):
+def test_nested_with_blocks_use_their_own_tokens_and_revoke_them_after_an_error(hook, atlas_sandbox):
     with pytest.raises(ZeroDivisionError), hook as outer, hook as inner:
         outside, inside = outer.get_token(), inner.get_token()
         raise ZeroDivisionError
@@ -270,32 +274,32 @@ def test_with_revokes_after_an_error_too_and_nests(hook, atlas_sandbox):
     assert atlas_sandbox.counters.active == 0
 
 
-def test_with_without_a_use_makes_no_request(hook, atlas_sandbox):
+def test_with_makes_no_request_if_no_token_is_used(hook, atlas_sandbox):
     with hook:
         pass
     assert (atlas_sandbox.counters.token_requests, atlas_sandbox.counters.revoke_requests) == (0, 0)
 
 
-def test_a_revocation_that_fails_on_the_way_out_is_a_warning(hook, atlas_sandbox, caplog):
+def test_a_failed_revocation_at_the_end_of_with_is_a_warning(hook, atlas_sandbox, caplog):
     atlas_sandbox.fail_next("revoke", status=400, body=b"")
     with hook as own:
         own.get_token()
     assert "was not revoked and will expire by itself" in caplog.text
 
 
-def test_with_does_not_ask_about_a_token_that_has_expired(hook, atlas_sandbox, mocker):
+def test_with_does_not_revoke_an_expired_token(hook, atlas_sandbox, mocker):
     with hook as own:
         own.get_token()
         mocker.patch.object(tokens.time, "time", return_value=time.time() + 3601 + 900)
     assert atlas_sandbox.counters.revoke_requests == 0
 
 
-def test_with_and_a_token_from_another_task_contradict_each_other(hook):
+def test_with_on_a_hook_with_a_token_from_another_task_raises_value_error(hook):
     with pytest.raises(ValueError, match="without `with`"), AtlasServiceAccountHook(token="x"):
         pass
 
 
-def test_minted_and_opened_tokens_are_masked_in_logs(hook, masked):
+def test_generated_and_unsealed_tokens_are_masked_in_logs(hook, masked):
     token = hook.generate_token()
     sealed = hook.seal(token)
     masked.assert_called_once_with(token.value)
@@ -304,7 +308,7 @@ def test_minted_and_opened_tokens_are_masked_in_logs(hook, masked):
     masked.assert_called_once_with(token.value)
 
 
-def test_it_waits_for_a_rate_limit_within_max_wait(atlas_sandbox, mocker, clock):
+def test_get_token_waits_for_a_rate_limit_within_max_wait(atlas_sandbox, mocker, clock):
     mocker.patch.object(
         tokens,
         "call_with_retry",
@@ -329,7 +333,9 @@ def test_it_waits_for_a_rate_limit_within_max_wait(atlas_sandbox, mocker, clock)
     ],
 )
 @pytest.mark.parametrize("method", ["get_token", "generate_token", "revoke_token"])
-def test_what_no_retry_cures_fails_the_task_at_once_with_atlas_words(hook, atlas_sandbox, status, body, kind, method):
+def test_an_error_that_no_retry_can_fix_fails_the_task_at_once_and_quotes_atlas(
+    hook, atlas_sandbox, status, body, kind, method
+):
     atlas_sandbox.fail_next("revoke" if method == "revoke_token" else "token", status=status, body=json.dumps(body))
     with pytest.raises(kind) as caught:
         getattr(hook, method)(*([TOKEN] if method == "revoke_token" else []))
@@ -338,14 +344,14 @@ def test_what_no_retry_cures_fails_the_task_at_once_with_atlas_words(hook, atlas
     assert caught.value.description == body.get("error_description")
 
 
-def test_limits_are_not_final_and_the_cap_says_what_to_do(hook, atlas_sandbox):
+def test_the_403_for_the_cap_does_not_fail_the_task_at_once_and_names_a_remedy(hook, atlas_sandbox):
     atlas_sandbox.token_cap = 0
     with pytest.raises(exceptions.TokenLimitReached, match="cache_scope=deployment") as caught:
         hook.get_token()
     assert not isinstance(caught.value, AirflowFailException)
 
 
-def test_the_test_button_mints_revokes_and_says_so(hook, atlas_sandbox, says_nothing):
+def test_the_test_button_generates_and_revokes_a_token_and_reports_it(hook, atlas_sandbox, says_nothing):
     worked, message = hook.test_connection()
     assert worked
     assert atlas_sandbox.client_id in message
@@ -368,20 +374,20 @@ def test_the_test_button_names_the_step_that_failed(
 ):
     mocker.patch.object(service_account, "TEST_TIMEOUT", 0.1)
     atlas_sandbox.fail_next(endpoint, **fault)
-    worked, said = hook.test_connection()
+    worked, text = hook.test_connection()
     assert not worked
-    assert said.startswith(message)
-    says_nothing(ValueError(said), atlas_sandbox.client_secret, *atlas_sandbox.issued)
+    assert text.startswith(message)
+    says_nothing(ValueError(text), atlas_sandbox.client_secret, *atlas_sandbox.issued)
 
 
 def test_the_test_button_says_which_field_is_wrong(says_nothing):
-    worked, said = AtlasServiceAccountHook(client_id="publickey", client_secret=CLIENT_SECRET).test_connection()
+    worked, text = AtlasServiceAccountHook(client_id="publickey", client_secret=CLIENT_SECRET).test_connection()
     assert not worked
-    assert said.startswith("Reading the connection failed. Client ID must start with mdb_sa_id_")
-    says_nothing(ValueError(said))
+    assert text.startswith("Reading the connection failed. Client ID must start with mdb_sa_id_")
+    says_nothing(ValueError(text))
 
 
-def test_the_logs_name_a_token_by_its_fingerprint_only(hook, atlas_sandbox, caplog, says_nothing):
+def test_logs_identify_a_token_only_by_its_fingerprint(hook, atlas_sandbox, caplog, says_nothing):
     caplog.set_level(logging.DEBUG)
     token = hook.get_token()
     hook.revoke_token(token)

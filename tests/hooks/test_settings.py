@@ -1,4 +1,4 @@
-"""A connection's fields, from every form in which Airflow holds one."""
+"""The settings in a connection, in every format in which Airflow stores one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def connection(host: str | None = None, extra: object = None, port: int | None =
     )
 
 
-def test_an_empty_extra_means_the_documented_defaults():
+def test_an_empty_extra_gives_the_documented_defaults():
     settings = Settings.from_connection(connection())
     assert settings.account.base_url == "https://cloud.mongodb.com"
     assert (settings.transport.timeout, settings.transport.ca_bundle, settings.transport.proxies) == (30.0, None, None)
@@ -37,14 +37,14 @@ EXTRA = {
 
 
 @pytest.mark.parametrize("proxies", [{"https": "http://p:3128"}, '{"https": "http://p:3128"}'])
-def test_every_field_is_read_typed_or_as_the_form_saves_it(proxies):
+def test_every_extra_field_is_read_as_typed_json_and_as_form_text(proxies):
     settings = Settings.from_connection(connection(extra={**EXTRA, "proxies": proxies}))
     assert (settings.cache_scope, settings.api_version, settings.max_wait) == ("deployment", "2024-08-05", 0.0)
     assert (settings.transport.timeout, settings.transport.ca_bundle) == (5.0, "/etc/ca.pem")
     assert settings.transport.proxies == {"https": "http://p:3128"}
 
 
-def test_emptied_form_fields_mean_the_defaults():
+def test_empty_form_fields_give_the_defaults():
     extra = dict.fromkeys([*EXTRA, "proxies"], "")
     assert Settings.from_connection(connection(extra=extra)) == Settings.from_connection(connection())
 
@@ -73,13 +73,13 @@ def test_emptied_form_fields_mean_the_defaults():
         ("[]", "extra must be a JSON object"),
     ],
 )
-def test_a_wrong_field_is_named_and_not_quoted(extra, message, says_nothing):
+def test_an_error_for_an_invalid_field_names_it_and_does_not_quote_its_value(extra, message, says_nothing):
     with pytest.raises(InvalidConnection, match=message) as caught:
         Settings.from_connection(connection(extra=extra))
     says_nothing(caught.value, CLIENT_SECRET, "Hunter2_Hunter2")
 
 
-def test_a_path_in_a_uri_is_refused_and_an_ipv6_address_is_not():
+def test_a_path_in_the_uri_is_refused_and_an_ipv6_host_is_accepted():
     with pytest.raises(InvalidConnection, match="Schema must be empty"):
         conn = connection("atlas.example")
         conn.schema = "api"
@@ -88,14 +88,14 @@ def test_a_path_in_a_uri_is_refused_and_an_ipv6_address_is_not():
 
 
 @pytest.mark.parametrize("host", ["https://atlas.example", "https://atlas.example/", "atlas.example"])
-def test_a_port_of_its_own_belongs_to_the_host(host):
+def test_a_port_in_the_port_field_is_added_to_the_host(host):
     assert Settings.from_connection(connection(host, port=8443)).account.base_url == "https://atlas.example:8443"
 
 
 @pytest.mark.parametrize(
     "host", ["https://atlas.example:8443", "atlas.example:8443/", "[::1]:8443", "http://[::1]:8443"]
 )
-def test_a_port_may_be_given_twice_but_only_the_same(host):
+def test_a_port_in_host_and_port_field_must_be_the_same(host):
     expected = Settings.from_connection(connection(host)).account.base_url
     assert Settings.from_connection(connection(host, port=8443)).account.base_url == expected
     with pytest.raises(InvalidConnection, match="same port"):
@@ -103,7 +103,7 @@ def test_a_port_may_be_given_twice_but_only_the_same(host):
 
 
 @pytest.mark.parametrize("port", [443, 0])
-def test_a_port_without_a_host_is_atlas_s(port):
+def test_a_port_without_a_host_is_ignored(port):
     assert Settings.from_connection(connection(port=port)).account.base_url == "https://cloud.mongodb.com"
 
 
@@ -122,7 +122,7 @@ def test_a_port_without_a_host_is_atlas_s(port):
         ),
     ],
 )
-def test_connections_from_the_environment_are_read_in_both_forms(text, monkeypatch):
+def test_a_connection_from_the_environment_is_read_as_uri_and_as_json(text, monkeypatch):
     from urllib.parse import quote
 
     in_uri = text.startswith("mongodbatlas")
@@ -133,7 +133,7 @@ def test_connections_from_the_environment_are_read_in_both_forms(text, monkeypat
     assert (account.client_secret, account.base_url) == (CLIENT_SECRET, "https://cloud.mongodbgov.com")
 
 
-def test_the_deployment_s_options_stand_behind_the_connection_s(monkeypatch):
+def test_airflow_options_apply_where_the_connection_sets_nothing(monkeypatch):
     for name, value in (("CACHE_SCOPE", "deployment"), ("TIMEOUT", "3"), ("MAX_WAIT", "17")):
         monkeypatch.setenv(f"AIRFLOW__ATLAS__{name}", value)
     settings = Settings.from_connection(connection())
@@ -142,6 +142,6 @@ def test_the_deployment_s_options_stand_behind_the_connection_s(monkeypatch):
     assert settings.max_wait == 18.0
 
 
-def test_a_hook_s_own_arguments_win():
+def test_arguments_of_the_hook_override_the_connection():
     settings = Settings.from_connection(connection(extra=EXTRA), cache_scope="task", max_wait=1)
     assert (settings.cache_scope, settings.max_wait) == ("task", 1.0)

@@ -1,4 +1,4 @@
-"""A real Airflow with the example DAGs and the tests' own, against a sandbox; shared by all tests of this folder."""
+"""A real Airflow with the example DAGs and the tests' DAGs, and a sandbox, shared by all tests in this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of docs/connection.md, run in a shell as they stand there, with a sandbox in Atlas's place."""
+"""The commands of docs/connection.md, run unchanged in a shell, with a sandbox in place of Atlas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from harness.settings import environment
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "connection.md"
-ASK_THE_HOOK = """
+PRINT_SETTINGS = """
 python -c '
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 settings = AtlasServiceAccountHook().settings
@@ -24,7 +24,7 @@ print(settings.cache_scope, settings.max_wait)
 
 
 def variables(home):
-    """Of an Airflow that is as it was installed, but for its place."""
+    """The environment of an Airflow with default settings in its own folder."""
     key = Fernet.generate_key().decode()
     settings = environment(home, home, url="http://127.0.0.1:1", fernet_key=key, slots=1)
     del settings["AIRFLOW__CORE__TEST_CONNECTION"]
@@ -40,7 +40,7 @@ def database(tmp_path_factory):
 
 @pytest.fixture
 def shell(database, tmp_path):
-    """Runs a script beside an Airflow with a database of its own, and returns what it says."""
+    """Call it to run a script for an Airflow with its own database, and to get the output."""
     shutil.copy(database, tmp_path)
     settings = variables(tmp_path)
 
@@ -62,7 +62,7 @@ def shell(database, tmp_path):
 
 @pytest.fixture
 def page(sandbox):
-    """The code of a section of the page, by its language, for the sandbox's account."""
+    """Call it for the code blocks of a section in one language, with the sandbox's account filled in."""
 
     def read(section, language):
         (text,) = re.findall(rf"^## {section}\n(.*?)^## ", PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -80,40 +80,40 @@ def page(sandbox):
 
 
 @pytest.fixture
-def exchanged(sandbox):
-    """How many tokens were given and taken back."""
+def token_counts(sandbox):
+    """Call it for the number of tokens generated and revoked."""
     sandbox.reset_counters()
     return lambda: (sandbox.counters.issued, sandbox.counters.revoked)
 
 
-def test_a_connection_from_a_file_is_stored_tested_and_exported(shell, page, tmp_path, exchanged):
+def test_a_connection_from_a_file_is_stored_tested_and_exported(shell, page, tmp_path, token_counts):
     (file,), (store, export) = page("From a file", "json"), page("From a file", "console")
     (tmp_path / "atlas.json").write_text(file)
     assert "Connection success!" in shell(store + export)
-    assert exchanged() == (1, 1)
+    assert token_counts() == (1, 1)
     exported = tmp_path / "connections.json"
     assert exported.stat().st_mode & 0o077 == 0
-    assert as_typed(exported.read_text()) == as_typed(file)
+    assert normalized(exported.read_text()) == normalized(file)
     assert not (tmp_path / "atlas.json").exists()
 
 
-def test_a_connection_from_the_command_line_is_the_same(shell, page, tmp_path):
+def test_a_connection_from_the_command_line_equals_the_one_from_a_file(shell, page, tmp_path):
     (add,), (file,) = page("From the command line", "console"), page("From a file", "json")
     shell(f"{add}\nairflow connections export connections.json")
-    assert as_typed((tmp_path / "connections.json").read_text()) == as_typed(file)
+    assert normalized((tmp_path / "connections.json").read_text()) == normalized(file)
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["JSON", "URI"])
-def test_a_connection_from_the_environment_is_tested_and_read(shell, page, exchanged, number):
+def test_a_connection_from_the_environment_is_tested_and_read(shell, page, token_counts, number):
     _import, test = page("From a file", "console")[0].split("rm atlas.json\n")
-    said = shell(page("From the environment", "console")[number] + test + ASK_THE_HOOK)
-    assert "Connection success!" in said
-    assert said.endswith("deployment 60.0\n")
-    assert exchanged() == (1, 1)
+    output = shell(page("From the environment", "console")[number] + test + PRINT_SETTINGS)
+    assert "Connection success!" in output
+    assert output.endswith("deployment 60.0\n")
+    assert token_counts() == (1, 1)
 
 
-def as_typed(text):
-    """The connection of a file, without what is empty; the extra as JSON, whether it is a text or an object."""
+def normalized(text):
+    """The connection in a file, without empty fields. The extra becomes an object, also if it is text."""
     connection = {name: value for name, value in json.loads(text)["atlas_default"].items() if value}
     extra = connection["extra"]
     return connection | {"extra": json.loads(extra) if isinstance(extra, str) else extra}

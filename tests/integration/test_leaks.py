@@ -1,4 +1,4 @@
-"""Nothing secret stays behind, in the database, in the logs, or in the output of a process; and the search can tell."""
+"""No secret is left in the database, the logs or the output of a process; and the search would find one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ EXAMPLES = ("atlas_token_lifecycle", "atlas_token_rotation", "atlas_clusters_rep
 PLAIN = "plain+token/0123456789=ABCDef"
 
 
-def test_example_dags_and_failures_leave_no_secret_anywhere(airflow, sandbox):
+def test_example_and_failing_dags_leave_no_secret(airflow, sandbox):
     for dag_id in EXAMPLES:
         assert airflow.run_dag(dag_id).state == "success"
     for dag_id in ("wrong_secret", "failing_task"):
         airflow.run_dag(dag_id)
     assert len(sandbox.issued) >= 4
-    known = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
-    found = leaks.search(known, airflow, [sandbox.log_file])
+    secrets = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
+    found = leaks.search(secrets, airflow, [sandbox.log_file])
     assert found.searched > 1_000_000
     assert found.leaks == []
 
 
-def test_a_plain_token_is_refused_and_repeated_nowhere(airflow, sandbox):
+def test_a_plain_token_is_refused_and_not_written_anywhere(airflow, sandbox):
     run = airflow.run_dag("plain_token")
     assert run.tasks["revoke", -1] == "failed"
     rendered = airflow.query(
@@ -33,11 +33,11 @@ def test_a_plain_token_is_refused_and_repeated_nowhere(airflow, sandbox):
     assert leaks.search({"plain token": leaks.forms(PLAIN)}, airflow).leaks == []
 
 
-def test_a_token_that_is_returned_or_printed_by_a_task_does_not_get_out(airflow, sandbox):
+def test_a_token_that_a_task_returns_or_prints_is_refused_or_masked(airflow, sandbox):
     run = airflow.run_dag("plain_token")
     assert (run.tasks["return_it", -1], run.tasks["print_it", -1]) == ("failed", "success")
-    known = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
-    task_logs = leaks.search(known, airflow).leaks
+    secrets = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
+    task_logs = leaks.search(secrets, airflow).leaks
     assert [leak for leak in task_logs if not leak.place.startswith("output/")] == []
 
 
@@ -62,5 +62,5 @@ def decoys(airflow):
         ("output", "output/triggerer.log"),
     ],
 )
-def test_a_leak_into_each_place_is_found_there(decoys, secret, place):
+def test_the_search_finds_a_leak_in_each_place(decoys, secret, place):
     assert [found for what, found in decoys if what == secret and found.startswith(place)], sorted(decoys)

@@ -1,4 +1,4 @@
-"""The provider's main job through a real scheduler: generate, use in mapped tasks, revoke; and what is left behind."""
+"""The main use of the provider with a real scheduler: generate, use in mapped tasks, revoke; and what is left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def counted_from_here(sandbox):
     sandbox.reset_counters()
 
 
-def test_a_dag_run_shares_one_token_and_gives_it_back(airflow, sandbox):
+def test_a_dag_run_shares_one_token_and_revokes_it(airflow, sandbox):
     active = sandbox.counters.active
     run = airflow.run_dag("atlas_token_lifecycle")
     assert run.state == "success"
@@ -21,7 +21,7 @@ def test_a_dag_run_shares_one_token_and_gives_it_back(airflow, sandbox):
     assert counters.active == active
 
 
-def test_rotation_leaves_one_token_however_often_it_runs_and_decommissioning_none(airflow, sandbox):
+def test_repeated_rotation_leaves_one_token_and_decommissioning_leaves_none(airflow, sandbox):
     scheduled = airflow.wait("atlas_token_rotation", airflow.schedule("atlas_token_rotation"))
     assert scheduled.state == "success"
     airflow.run_dag("decommission")
@@ -38,14 +38,14 @@ def test_rotation_leaves_one_token_however_often_it_runs_and_decommissioning_non
     assert airflow.query("SELECT key FROM variable WHERE key LIKE 'atlas_%'") == []
 
 
-def test_a_failing_task_does_not_keep_the_teardown_from_revoking(airflow, sandbox):
+def test_the_teardown_revokes_the_token_after_a_failed_task(airflow, sandbox):
     active = sandbox.counters.active
     run = airflow.run_dag("failing_task")
     assert run.tasks == {("generate", -1): "success", ("fail", -1): "failed", ("revoke", -1): "success"}
     assert sandbox.counters.active == active
 
 
-def test_bad_credentials_fail_at_once_and_say_why(airflow, sandbox):
+def test_wrong_credentials_fail_the_task_without_a_retry_and_the_log_has_the_reason(airflow, sandbox):
     run = airflow.run_dag("wrong_secret")
     assert set(run.tasks.values()) == {"failed"}
     tries = airflow.query("SELECT try_number FROM task_instance WHERE run_id = ?", (run.run_id,))

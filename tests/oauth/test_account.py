@@ -1,4 +1,4 @@
-"""A service account is checked before anything is sent, and its errors name the field and never its value."""
+"""A service account is checked before a request is sent. Its errors name the field and never the value."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tests.conftest import CLIENT_ID, CLIENT_SECRET
         (CLIENT_ID, CLIENT_SECRET + "\r\nX: y", "Client secret must not contain"),
     ],
 )
-def test_wrong_credentials_are_refused_by_name(client_id, secret, message, says_nothing):
+def test_an_error_for_invalid_credentials_names_the_field(client_id, secret, message, says_nothing):
     with pytest.raises(InvalidConnection, match=message) as caught:
         ServiceAccount(client_id, secret)
     says_nothing(caught.value, *(text for text in (secret,) if text and len(text) > 8))
 
 
-def test_white_space_around_pasted_credentials_is_dropped():
+def test_white_space_around_pasted_credentials_is_removed():
     assert ServiceAccount(f" {CLIENT_ID}\n", f"\t{CLIENT_SECRET} ") == ServiceAccount(CLIENT_ID, CLIENT_SECRET)
 
 
@@ -59,7 +59,7 @@ def test_the_secret_is_not_in_the_repr(says_nothing):
         ("http://[::1]:8080", "http://[::1]:8080"),
     ],
 )
-def test_a_base_url_has_one_form(url, expected):
+def test_a_base_url_is_normalized(url, expected):
     assert origin(url) == expected
 
 
@@ -86,13 +86,13 @@ def test_a_base_url_has_one_form(url, expected):
         ("https://[::1", "is not a valid URL"),
     ],
 )
-def test_anything_but_an_origin_is_refused_and_not_repeated(url, message, says_nothing):
+def test_a_base_url_that_is_not_an_origin_is_refused_and_not_quoted(url, message, says_nothing):
     with pytest.raises(InvalidConnection, match=message) as caught:
         origin(url)
     says_nothing(caught.value, "Pass-word_123")
 
 
-def test_a_token_belongs_to_url_id_and_secret():
+def test_the_fingerprint_depends_on_base_url_client_id_and_secret():
     base = ServiceAccount(CLIENT_ID, CLIENT_SECRET)
     others = [
         ServiceAccount(CLIENT_ID, CLIENT_SECRET, "https://cloud.mongodbgov.com"),

@@ -1,4 +1,4 @@
-"""The client against the sandbox: what goes over the wire, and what comes back as a token or a typed error."""
+"""The client with the sandbox: the requests that it sends, and the token or typed error that it returns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def client(atlas_sandbox):
 
 
 @pytest.mark.parametrize("flags", FLAGS)
-def test_generate_and_revoke_go_the_documented_way(client, atlas_sandbox, flags):
+def test_generate_and_revoke_work_with_every_combination_of_flags(client, atlas_sandbox, flags):
     before = datetime.now(UTC)
     token = client.generate(**flags)
     assert atlas_sandbox.is_active(token.value)
@@ -37,19 +37,19 @@ def test_generate_and_revoke_go_the_documented_way(client, atlas_sandbox, flags)
     assert (atlas_sandbox.counters.token_requests, atlas_sandbox.counters.revoked) == (1, 1)
 
 
-def test_the_requests_are_those_of_the_documentation(mocker, account, monkeypatch):
+def test_requests_have_the_documented_method_url_headers_and_body(mocker, account, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     sent = []
 
-    def answer(session, request, **options):
+    def respond(session, request, **options):
         sent.append((request, options))
         response = requests.Response()
         response.status_code = 200
         response._content = b'{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}'
         return response
 
-    mocker.patch("requests.Session.send", answer)
+    mocker.patch("requests.Session.send", respond)
     client = TokenClient(account, Transport(timeout=7))
     client.generate()
     client.revoke(TOKEN, envelope=True, pretty=True)
@@ -64,7 +64,7 @@ def test_the_requests_are_those_of_the_documentation(mocker, account, monkeypatc
     assert revoke.body.endswith("&token_type_hint=access_token")
 
 
-def test_the_clock_is_read_before_the_request(client, clock, mocker):
+def test_issued_at_is_read_before_the_request(client, clock, mocker):
     real = requests.Session.post
 
     def slow(*args, **kwargs):
@@ -79,7 +79,7 @@ def test_the_clock_is_read_before_the_request(client, clock, mocker):
 
 @pytest.mark.parametrize("envelope", [False, True])
 @pytest.mark.parametrize("retry_after", ["seconds", "date"])
-def test_a_rate_limit_says_when_to_come_back(client, envelope, retry_after, atlas_sandbox):
+def test_a_rate_limit_error_has_retry_after_limit_and_window(client, envelope, retry_after, atlas_sandbox):
     atlas_sandbox.rate_limit, atlas_sandbox.retry_after = 1, retry_after
     client.generate()
     with pytest.raises(errors.RateLimited) as caught:
@@ -88,10 +88,10 @@ def test_a_rate_limit_says_when_to_come_back(client, envelope, retry_after, atla
     assert (caught.value.limit, caught.value.window) == (1, 60.0)
 
 
-def test_wrong_credentials_are_invalid_client(atlas_sandbox, says_nothing):
-    stranger = TokenClient(ServiceAccount(atlas_sandbox.client_id, CLIENT_SECRET, atlas_sandbox.url))
+def test_wrong_credentials_raise_invalid_client(atlas_sandbox, says_nothing):
+    other = TokenClient(ServiceAccount(atlas_sandbox.client_id, CLIENT_SECRET, atlas_sandbox.url))
     with pytest.raises(errors.InvalidClient, match="401 invalid_client") as caught:
-        stranger.generate()
+        other.generate()
     says_nothing(caught.value)
 
 
@@ -101,7 +101,9 @@ BODIES = [b"", b"<html>no</html>", b'{"access_token": "', b"\xff\xfe\x00", b"[]"
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 502, 503])
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("envelope", [False, True])
-def test_any_body_under_any_status_is_a_typed_error(client, atlas_sandbox, status, body, envelope, says_nothing):
+def test_any_status_with_an_invalid_body_raises_a_typed_error(
+    client, atlas_sandbox, status, body, envelope, says_nothing
+):
     atlas_sandbox.fail_next("token", status=status, body=body)
     with pytest.raises(errors.AtlasError) as caught:
         client.generate(envelope=envelope)
@@ -110,7 +112,9 @@ def test_any_body_under_any_status_is_a_typed_error(client, atlas_sandbox, statu
 
 
 @pytest.mark.parametrize("body", [b"<html>Welcome to the airport</html>", b"OK", b"[1]"])
-def test_a_portal_that_answers_200_to_a_revocation_is_not_believed(client, atlas_sandbox, body, says_nothing):
+def test_a_200_with_a_body_that_is_not_from_atlas_does_not_count_as_a_revocation(
+    client, atlas_sandbox, body, says_nothing
+):
     atlas_sandbox.fail_next("revoke", status=200, body=body)
     with pytest.raises(errors.UnexpectedResponse) as caught:
         client.revoke(TOKEN)
@@ -118,7 +122,7 @@ def test_a_portal_that_answers_200_to_a_revocation_is_not_believed(client, atlas
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(client, atlas_sandbox, status, says_nothing):
+def test_a_redirect_is_not_followed_and_raises_unexpected_response(client, atlas_sandbox, status, says_nothing):
     atlas_sandbox.fail_next("token", status=status, headers={"Location": f"{atlas_sandbox.url}/elsewhere?{TOKEN}"})
     with pytest.raises(errors.UnexpectedResponse, match="redirects") as caught:
         client.generate()
@@ -126,7 +130,7 @@ def test_a_redirect_is_not_followed(client, atlas_sandbox, status, says_nothing)
     says_nothing(caught.value, atlas_sandbox.client_secret, TOKEN)
 
 
-def test_a_server_that_echoes_the_credentials_is_scrubbed(client, atlas_sandbox, says_nothing):
+def test_credentials_that_the_server_echoes_are_scrubbed(client, atlas_sandbox, says_nothing):
     secret = atlas_sandbox.client_secret
     pair = requests.auth._basic_auth_str(atlas_sandbox.client_id, secret)
     body = f'{{"error": "{secret}", "error_description": "{pair} {secret} {TOKEN}"}}'.encode()
@@ -136,14 +140,14 @@ def test_a_server_that_echoes_the_credentials_is_scrubbed(client, atlas_sandbox,
     says_nothing(caught.value, secret, TOKEN)
 
 
-def test_a_dropped_connection_is_unreachable(client, atlas_sandbox, says_nothing):
+def test_a_dropped_connection_raises_atlas_unreachable(client, atlas_sandbox, says_nothing):
     atlas_sandbox.fail_next("token", kind="drop")
     with pytest.raises(errors.AtlasUnreachable, match="connection to Atlas failed") as caught:
         client.generate()
     says_nothing(caught.value, atlas_sandbox.client_secret)
 
 
-def test_silence_is_a_time_out(client, atlas_sandbox, says_nothing):
+def test_no_response_within_the_timeout_raises_atlas_unreachable(client, atlas_sandbox, says_nothing):
     atlas_sandbox.fail_next("token", kind="silence")
     with pytest.raises(errors.AtlasUnreachable, match=r"within 0\.2 s") as caught:
         TokenClient(client.account, Transport(timeout=0.2)).generate()
@@ -174,7 +178,7 @@ def free_port() -> int:
         ),
     ],
 )
-def test_what_stands_in_the_way_is_named(transport, url, kind, message, says_nothing):
+def test_an_error_names_the_closed_port_the_proxy_or_the_missing_ca_bundle(transport, url, kind, message, says_nothing):
     port = free_port()
     proxies = {scheme: proxy.format(port=port) for scheme, proxy in (transport.proxies or {}).items()}
     client = TokenClient(
@@ -186,7 +190,7 @@ def test_what_stands_in_the_way_is_named(transport, url, kind, message, says_not
     says_nothing(caught.value)
 
 
-def test_a_name_that_does_not_resolve_is_named(mocker, says_nothing):
+def test_an_error_says_that_the_host_name_does_not_resolve(mocker, says_nothing):
     mocker.patch("socket.getaddrinfo", side_effect=socket.gaierror(-2, "Name or service not known"))
     with pytest.raises(errors.AtlasUnreachable, match="does not resolve") as caught:
         TokenClient(ServiceAccount(CLIENT_ID, CLIENT_SECRET)).generate()
@@ -195,7 +199,7 @@ def test_a_name_that_does_not_resolve_is_named(mocker, says_nothing):
 
 @pytest.fixture
 def tls_url(tmp_path):
-    """A TLS server whose certificate nobody vouches for."""
+    """A TLS server with a self-signed certificate."""
     pem = tmp_path / "server.pem"
     subprocess.run(
         [
@@ -220,13 +224,13 @@ def tls_url(tmp_path):
         thread.join(10)
 
 
-def test_a_certificate_that_does_not_verify_is_final_and_names_the_cure(tls_url, says_nothing):
+def test_an_untrusted_certificate_raises_certificate_refused_with_a_remedy(tls_url, says_nothing):
     with pytest.raises(errors.CertificateRefused, match="ca_bundle") as caught:
         TokenClient(ServiceAccount(CLIENT_ID, CLIENT_SECRET, tls_url)).generate()
     says_nothing(caught.value)
 
 
-def test_plain_text_where_tls_was_expected_is_named(says_nothing):
+def test_a_plain_http_response_to_a_tls_handshake_is_reported_as_a_tls_error(says_nothing):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -244,7 +248,7 @@ def test_plain_text_where_tls_was_expected_is_named(says_nothing):
     says_nothing(caught.value)
 
 
-def test_the_connection_s_ca_bundle_and_proxies_win_over_the_environment_s(mocker, monkeypatch):
+def test_ca_bundle_and_proxies_of_the_connection_override_the_environment(mocker, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/environment.pem")
     monkeypatch.setenv("HTTPS_PROXY", "http://environment:1")
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -263,7 +267,7 @@ def test_proxy_passwords_are_not_in_the_repr():
     assert "hunter2" not in repr(Transport(proxies={"https": "http://me:hunter2@proxy:3128"}))
 
 
-def test_nothing_of_requests_hangs_on_an_error(client, atlas_sandbox):
+def test_an_error_has_no_cause_and_no_context_from_requests(client, atlas_sandbox):
     atlas_sandbox.fail_next("token", kind="drop")
     with pytest.raises(errors.AtlasUnreachable) as caught:
         client.generate()

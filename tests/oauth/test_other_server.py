@@ -1,4 +1,4 @@
-"""The hook against an OAuth 2.0 server that knows nothing of Atlas: oauthlib's, with RFC 7009 revocation."""
+"""The hook with an OAuth 2.0 server that is not Atlas: oauthlib's, with RFC 7009 revocation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.conftest import CLIENT_ID, CLIENT_SECRET
 
 
 class Validator(RequestValidator):
-    """One client, its tokens in a set."""
+    """Accepts one client and keeps its tokens in a set."""
 
     def __init__(self) -> None:
         self.tokens: set[str] = set()
 
     def authenticate_client(self, request, *args, **kwargs):
         scheme, _, pair = request.headers.get("Authorization", "").partition(" ")
-        known = scheme == "Basic" and base64.b64decode(pair).decode() == f"{CLIENT_ID}:{CLIENT_SECRET}"
-        request.client = type("Client", (), {"client_id": CLIENT_ID})() if known else None
-        return known
+        valid = scheme == "Basic" and base64.b64decode(pair).decode() == f"{CLIENT_ID}:{CLIENT_SECRET}"
+        request.client = type("Client", (), {"client_id": CLIENT_ID})() if valid else None
+        return valid
 
     def validate_grant_type(self, client_id, grant_type, client, request, *args, **kwargs):
         return grant_type == "client_credentials"
@@ -59,13 +59,13 @@ def server():
                 "/api/oauth/revoke": oauth.create_revocation_response,
             }[self.path]
             headers, content, status = endpoint(self.path, "POST", body, dict(self.headers))
-            self.answer(status, headers, content or "")
+            self.respond(status, headers, content or "")
 
         def do_GET(self) -> None:
             allowed, _ = oauth.verify_request(self.path, "GET", "", dict(self.headers), ["all"])
-            self.answer(200 if allowed else 401, {}, "")
+            self.respond(200 if allowed else 401, {}, "")
 
-        def answer(self, status, headers, content):
+        def respond(self, status, headers, content):
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
@@ -88,7 +88,7 @@ def plain_http_on_loopback(monkeypatch):
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
 
 
-def test_generate_use_and_revoke(server):
+def test_a_token_is_generated_used_and_revoked(server):
     hook = AtlasServiceAccountHook(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, base_url=server)
     token = hook.get_token()
 
@@ -102,7 +102,7 @@ def test_generate_use_and_revoke(server):
     assert hook.get_token().value != token.value
 
 
-def test_wrong_credentials(server):
+def test_wrong_credentials_raise_invalid_client(server):
     hook = AtlasServiceAccountHook(client_id=CLIENT_ID, client_secret=CLIENT_SECRET + "x", base_url=server)
     with pytest.raises(exceptions.InvalidClient):
         hook.get_token()

@@ -1,4 +1,4 @@
-"""Any bytes under any status become a token or a typed error, with Atlas's words in it and no secret."""
+"""Any status with any body becomes a token or a typed error. The error quotes Atlas and holds no secret."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def api(status: int, code: str, detail: str, parameters: list[object] | None = N
         (418, {"error": None, "errorCode": ["x"], "detail": 7}, errors.UnexpectedResponse),
     ],
 )
-def test_every_row_of_atlas_table_is_a_type_of_its_own(status, body, kind):
+def test_each_documented_status_and_code_becomes_its_own_error_type(status, body, kind):
     error = error_from(status, {}, body, str)
     assert type(error) is kind
     assert error.status == status
@@ -60,13 +60,13 @@ def test_every_row_of_atlas_table_is_a_type_of_its_own(status, body, kind):
 @pytest.mark.parametrize(
     "body", [oauth("rate_limited", LIMIT_TEXT), api(429, "RATE_LIMITED", LIMIT_TEXT, ["/t", 10, 1])]
 )
-def test_a_rate_limit_carries_what_atlas_said_in_either_shape(body):
+def test_a_rate_limit_error_has_retry_after_limit_and_window_in_both_body_formats(body):
     error = error_from(429, {"Retry-After": "31"}, body, str)
     assert (error.retry_after, error.limit, error.window) == (31.0, 10, 60.0)
     assert error.description == LIMIT_TEXT
 
 
-def test_a_message_has_status_code_words_and_a_remedy():
+def test_an_error_message_has_status_code_description_and_remedy():
     error = error_from(401, {}, oauth("invalid_client", "Invalid credentials provided"), str)
     assert str(error).startswith(
         "Atlas does not accept this client id and secret (HTTP 401 invalid_client: Invalid credentials provided)."
@@ -74,7 +74,7 @@ def test_a_message_has_status_code_words_and_a_remedy():
     assert "Client secret of the connection" in str(error)
 
 
-def test_what_the_server_wrote_is_scrubbed_cut_and_kept_on_one_line(account, says_nothing):
+def test_a_description_from_the_server_is_scrubbed_shortened_and_put_on_one_line(account, says_nothing):
     echo = f"bad\n{CLIENT_SECRET} {TOKEN}\x1b[31m \ud800" + "x" * 1000
     error = error_from(400, {}, oauth(CLIENT_SECRET, echo), lambda text: account.scrub(text, TOKEN))
     assert error.description.startswith("bad *** ***")
@@ -84,7 +84,7 @@ def test_what_the_server_wrote_is_scrubbed_cut_and_kept_on_one_line(account, say
 
 
 @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER"])
-def test_a_token_answer_becomes_a_token(token_type):
+def test_a_token_response_becomes_a_token(token_type):
     token = token_from({"access_token": TOKEN, "expires_in": 3600, "token_type": token_type}, NOW)
     assert (token.value, token.token_type) == (TOKEN, "Bearer")
     assert (token.issued_at, token.expires_at) == (NOW, NOW + timedelta(hours=1))
@@ -98,7 +98,7 @@ def test_a_token_answer_becomes_a_token(token_type):
         ("token_type", [None, "", "MAC", 7]),
     ],
 )
-def test_a_field_that_is_not_as_documented_is_named_and_not_quoted(field, values, says_nothing):
+def test_an_error_for_an_invalid_field_names_it_and_does_not_quote_its_value(field, values, says_nothing):
     for value in values:
         body = {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer", field: value}
         with pytest.raises(errors.UnexpectedResponse, match=field) as caught:
@@ -110,7 +110,7 @@ def test_a_field_that_is_not_as_documented_is_named_and_not_quoted(field, values
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[]", b'"x"', b"\xff\xfe", b"[" * 100_000, b"9" * 5000])
-def test_bytes_that_are_no_json_object_are_none(body):
+def test_a_body_that_is_not_a_json_object_is_read_as_none(body):
     assert json_object(body) is None
     with pytest.raises(errors.UnexpectedResponse):
         token_from(None, NOW)
@@ -128,5 +128,5 @@ def test_bytes_that_are_no_json_object_are_none(body):
         ({"status": True}, (299, {"status": True})),
     ],
 )
-def test_an_envelope_is_unwrapped_and_its_status_believed(outer, expected):
+def test_an_envelope_is_unwrapped_and_its_status_replaces_the_http_status(outer, expected):
     assert unwrap(299, json.dumps(outer).encode()) == expected

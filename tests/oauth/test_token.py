@@ -1,4 +1,4 @@
-"""An access token shows its times and never its value, and leaves the process in no plain form."""
+"""An access token shows its times and never its value. It cannot be serialized in plain text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.conftest import TOKEN
 START = datetime(2027, 1, 1, tzinfo=UTC)
 
 
-def token(life: timedelta = timedelta(hours=1)) -> AccessToken:
-    return AccessToken(TOKEN, "Bearer", START, START + life)
+def token(lifetime: timedelta = timedelta(hours=1)) -> AccessToken:
+    return AccessToken(TOKEN, "Bearer", START, START + lifetime)
 
 
 def test_the_value_is_in_neither_repr_nor_str_nor_format():
@@ -25,13 +25,13 @@ def test_the_value_is_in_neither_repr_nor_str_nor_format():
     assert TOKEN not in shown
 
 
-def test_it_is_frozen():
+def test_a_token_is_frozen():
     with pytest.raises(AttributeError):
         token().value = "another"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
-    ("life", "fresh_for"),
+    ("lifetime", "fresh_for"),
     [
         (timedelta(hours=1), timedelta(minutes=55)),
         (timedelta(minutes=10), timedelta(minutes=5)),
@@ -39,11 +39,11 @@ def test_it_is_frozen():
         (timedelta(seconds=2), timedelta(seconds=1)),
     ],
 )
-def test_it_is_fresh_until_five_minutes_or_half_its_life_before_its_end(life, fresh_for):
-    assert token(life).renew_at == START + fresh_for
+def test_renewal_is_due_five_minutes_before_expiry_or_at_half_the_lifetime(lifetime, fresh_for):
+    assert token(lifetime).renew_at == START + fresh_for
 
 
-def test_airflow_cannot_write_it_into_xcom():
+def test_airflow_cannot_serialize_a_token_for_xcom():
     try:
         from airflow.sdk.serde import serialize
     except ImportError:
@@ -52,13 +52,13 @@ def test_airflow_cannot_write_it_into_xcom():
         serialize({"nested": [token()]})
 
 
-@pytest.mark.parametrize("leave", [pickle.dumps, copy.deepcopy, json.dumps])
-def test_nothing_else_serializes_it_either(leave):
+@pytest.mark.parametrize("serialize", [pickle.dumps, copy.deepcopy, json.dumps])
+def test_pickle_deepcopy_and_json_refuse_a_token(serialize):
     with pytest.raises(TypeError):
-        leave(token())
+        serialize(token())
 
 
-def test_fingerprints_tell_tokens_apart():
+def test_different_tokens_have_different_fingerprints():
     other = AccessToken(TOKEN + "x", "Bearer", START, START)
     assert len(token().fingerprint) == 8
     assert token().fingerprint != other.fingerprint

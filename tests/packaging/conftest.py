@@ -1,4 +1,4 @@
-"""What a stranger gets: sdist and wheel, and an environment with wheel and Airflow and nothing of this checkout."""
+"""The sdist and the wheel as users get them, and an environment with wheel and Airflow but without this checkout."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 UV = shutil.which("uv", path=f"{ROOT / '.tools/bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
 
-# Its tests run in the clean environment, not in this one.
+# The tests of this project run in the clean environment, not in this one.
 collect_ignore = ["little_project"]
 
 
 def run(*command: object, **more: object) -> str:
-    """Run a command and return what it says; what it said when it failed stands in the failed test."""
+    """Run a command and return its output. If the command fails, the test fails with that output."""
     done = subprocess.run(
         [str(part) for part in command],
         stdout=subprocess.PIPE,
@@ -36,7 +36,7 @@ def run(*command: object, **more: object) -> str:
 
 @pytest.fixture(scope="session")
 def distributions(tmp_path_factory) -> Path:
-    """A folder with sdist and wheel; the wheel is built from the sdist, so that one is whole, too."""
+    """A folder with sdist and wheel. The wheel is built from the sdist, so the sdist must be complete too."""
     folder = tmp_path_factory.mktemp("dist")
     run(UV, "build", "--no-sources", "--quiet", "--python", sys.executable, "--out-dir", folder, ROOT)
     return folder
@@ -50,7 +50,7 @@ def wheel(distributions) -> Path:
 
 @pytest.fixture(scope="session")
 def clean(wheel, tmp_path_factory) -> Callable[..., str]:
-    """Run a command of a new environment with the wheel, the same Airflow as here, and pytest."""
+    """Run a command in a new environment with the wheel, the same Airflow as here, and pytest."""
     folder = tmp_path_factory.mktemp("clean")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
     environment |= {"HOME": str(folder), "AIRFLOW_HOME": str(folder / "airflow")}

@@ -1,4 +1,4 @@
-"""The files that would be published: what is in them, and what PyPI would say to them."""
+"""The files to publish: what they contain, and whether PyPI would accept them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.packaging.conftest import run
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+def test_the_wheel_contains_only_the_package(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"airflow_provider_atlas"}
     assert "airflow_provider_atlas/py.typed" in names
@@ -25,14 +25,14 @@ PAGES = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"]
 
 
 @pytest.mark.parametrize("part", [*PARTS, *PAGES, "Makefile"])
-def test_the_source_distribution_holds_what_its_tests_need(distributions, part):
+def test_the_source_distribution_contains_what_its_tests_need(distributions, part):
     (sdist,) = distributions.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         assert part in {name.split("/")[1] for name in archive.getnames()}
 
 
-def test_the_description_for_a_package_index_has_no_relative_link_or_picture(wheel):
-    """The index shows the README alone, so a relative address would lead nowhere."""
+def test_the_description_for_a_package_index_has_no_relative_link_or_image(wheel):
+    """The index shows only the README, so a relative link would not work."""
     archive = zipfile.ZipFile(wheel)
     (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
     description = email.message_from_bytes(archive.read(name)).get_payload()
@@ -41,6 +41,6 @@ def test_the_description_for_a_package_index_has_no_relative_link_or_picture(whe
     assert "docs/tutorial.md: from installation" in description
 
 
-def test_both_satisfy_twine(distributions):
-    said = run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", *distributions.glob("airflow_*"))
-    assert said.count("PASSED") == 2
+def test_sdist_and_wheel_pass_twine_check(distributions):
+    output = run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", *distributions.glob("airflow_*"))
+    assert output.count("PASSED") == 2

@@ -1,4 +1,4 @@
-"""Fleets of mapped tasks that all call the Administration API, one DAG for each scope; the run's conf has the size."""
+"""Fleets of mapped tasks that all call the Administration API, one DAG per scope. The size is in the run's conf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mapped generates against Atlas's own minute: deferred, and by retry policy."""
+"""Mapped generate tasks at Atlas's rate limit: deferred, and with the retry policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes the deployment's token out of service."""
+"""Revokes and removes the deployment's token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""See :mod:`leaky`."""
+"""Runs the operator of :mod:`leaky`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plain token where only sealed ones belong: it arrives by a template, since a literal is refused at once."""
+"""A plain token where a sealed one is required. It comes from a template, because a literal is refused at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import dag, task
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.operators.token import RevokeTokenOperator
 
-# Backwards, since Airflow stores the source of a DAG.
+# Reversed, because Airflow stores the source of a DAG.
 PLAIN = "feDCBA=9876543210/nekot+nialp"[::-1]
 
 

@@ -1,4 +1,4 @@
-"""Bad credentials, met by an operator and by a @task, both with retries to spare."""
+"""Wrong credentials in an operator and in a @task, both with retries left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaks a decoy into each place where secrets get to, so that the search can be seen to find them there."""
+"""Writes a decoy into each place that a secret can reach, to show that the search finds it there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LeakyTrigger(BaseTrigger):
 
     async def run(self):
         os.write(2, decoy("output").encode() + b"\n")
-        await asyncio.sleep(5)  # a trigger that fires at once can overtake the report of its deferral
+        await asyncio.sleep(5)  # a trigger that fires at once can do so before Airflow has stored the deferral
         yield TriggerEvent(decoy("event"))
 
 
