@@ -10,7 +10,7 @@ ROUNDS ?= 10
 # A development environment's own settings must not reach into ours, in either direction.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-form screenshots test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-form screenshots test-postgres test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -60,6 +60,9 @@ screenshots:  ## The docs' pictures, taken anew
 
 demo: install  ## Sandbox, private Airflow, two of the example DAGs; KEEP=1 leaves Airflow up until Ctrl-C
 	@$(BIN)/python -m demo
+
+test-postgres: $(UV)  ## Eight processes that write at once, on Airflow 2.11 and 3.0; needs postgresql
+	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox -s postgres
 
 test-distributed:  ## The same on Celery with two workers and two triggerers; needs redis-server and postgresql
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
