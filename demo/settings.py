@@ -29,8 +29,7 @@ def environment(
             # The default asks the name service.
             "hostname_callable": "socket.gethostname",
         },
-        # One worker, as in 3.1 and later: 3.0 starts four.
-        "api": {"base_url": url, "secret_key": key, "auth_backends": "airflow.api.auth.backend.default", "workers": 1},
+        "api": {"base_url": url, "secret_key": key, "auth_backends": "airflow.api.auth.backend.default"},
         # Without an issuer 3.0 puts an empty list into each token, which PyJWT 2.10 and later refuses.
         "api_auth": {"jwt_secret": key, "jwt_issuer": url},
         "webserver": {"base_url": url, "secret_key": key, "warn_deployment_exposure": False},
