@@ -115,7 +115,8 @@ def played():
         sandbox = stack.enter_context(Sandbox(rate_limit=1000, token_cap=1000))
         postgres = stack.enter_context(Postgres())
         server = stack.enter_context(socket.socket(socket.AF_UNIX))
-        address = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rounds-")), "socket"))
+        # Not in the folder that nox names: a socket's path has at most 107 bytes.
+        address = str(Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp", prefix="rounds-")), "socket"))
         server.bind(address)
         server.listen()
         server.settimeout(90)
