@@ -10,7 +10,7 @@ ROUNDS ?= 10
 # The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-form screenshots test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-form screenshots test-postgres test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -60,6 +60,9 @@ screenshots:  ## Run test-form and replace the pictures in the docs
 
 demo: install  ## Run two example DAGs on a sandbox and a private Airflow; KEEP=1 keeps it running until Ctrl-C
 	@$(BIN)/python -m demo
+
+test-postgres: $(UV)  ## Test eight processes that write at the same time, on Airflow 2.11 and 3.0; needs postgresql
+	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox -s postgres
 
 test-distributed:  ## Test on Celery, two workers and two triggerers; needs redis-server and postgresql
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install

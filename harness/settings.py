@@ -26,7 +26,8 @@ def environment(home: Path, dags_folder: Path, *, url: str, fernet_key: str, slo
             "hostname_callable": "socket.gethostname",
         },
         "api": {"base_url": url, "secret_key": key, "auth_backends": "airflow.api.auth.backend.default"},
-        "api_auth": {"jwt_secret": key},
+        # Without an issuer 3.0 puts an empty list into each token, which PyJWT 2.10 and later refuses.
+        "api_auth": {"jwt_secret": key, "jwt_issuer": url},
         "webserver": {"base_url": url, "secret_key": key, "warn_deployment_exposure": False},
         "database": {"load_default_connections": False},
         "dag_processor": {"refresh_interval": 5},

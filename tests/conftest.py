@@ -30,6 +30,7 @@ SLOW = {
     "form": "form",
     "integration": "integration",
     "packaging": "integration",
+    "postgres": "postgres",
 }
 
 CLIENT_ID = "mdb_sa_id_0123456789abcdef01234567"

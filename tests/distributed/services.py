@@ -1,16 +1,16 @@
-"""Redis and PostgreSQL from Debian's packages, on free loopback ports. Process arguments hold no password."""
+"""PostgreSQL and Redis from Debian's packages, on free loopback ports. Process arguments hold no password."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from harness.commands import AirflowFailed, Commands, free_port
 
@@ -18,31 +18,24 @@ USER = "postgres"
 """PostgreSQL refuses to run as root; Debian's package makes this user for it."""
 
 
-class Services:
+class Postgres:
     """
-    A context manager that starts both, and leaves no process and no file.
+    A context manager around a server and a connection to it. It leaves no process and no file.
 
-    `environment` has the settings of an Airflow that uses them; `password` is the secret in it.
+    `environment` has the settings of an Airflow that uses it; `password` is the secret in it.
     """
 
     def __init__(self) -> None:
         self.password = secrets.token_hex(24)
         self._home = Path(tempfile.mkdtemp(prefix="services-"))
-        self._redis, self._postgres = free_port(), free_port()
+        self._port = free_port()
         self._components = Commands((), self._home, {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"})
-        login = f"airflow:{self.password}@127.0.0.1:{self._postgres}/postgres"
-        self.environment = {
-            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__CELERY__BROKER_URL": f"redis://:{self.password}@127.0.0.1:{self._redis}/0",
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{login}",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{login}",
-        }
+        self._login = f"airflow:{self.password}@127.0.0.1:{self._port}/postgres"
+        self.environment = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self._login}"}
 
     def __enter__(self) -> Self:
         try:
-            self._start_redis()
-            self._start_postgres()
-            self._connection = self._connect()
+            self._start()
         except BaseException:
             self.__exit__()
             raise
@@ -72,13 +65,10 @@ class Services:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
 
-    def _start_redis(self) -> None:
-        config = self._private(
-            "redis.conf", f"requirepass {self.password}\nbind 127.0.0.1\nport {self._redis}\nsave ''\n"
-        )
-        self._components.start("redis", "redis-server", str(config))
+    def _start(self) -> None:
+        import psycopg2
+        from psycopg2.extras import DictCursor
 
-    def _start_postgres(self) -> None:
         programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
         data = self._home / "postgres"
         data.mkdir()
@@ -95,7 +85,7 @@ class Services:
         password.unlink()
         settings = {
             "listen_addresses": "127.0.0.1",
-            "port": self._postgres,
+            "port": self._port,
             "unix_socket_directories": "",
             "timezone": "UTC",
             "max_connections": 200,
@@ -103,6 +93,12 @@ class Services:
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         self._components.start("postgres", *become, str(programs / "postgres"), "-D", str(data), *options)
+        self._connection = self._until(
+            "postgres",
+            lambda: psycopg2.connect(f"postgresql://{self._login}", cursor_factory=DictCursor),
+            psycopg2.OperationalError,
+        )
+        self._connection.set_session(readonly=True, autocommit=True)
 
     def _private(self, name: str, text: str) -> Path:
         path = self._home / name
@@ -110,21 +106,36 @@ class Services:
             file.write(text)
         return path
 
-    def _connect(self):
-        import psycopg2
-        import redis
-        from psycopg2.extras import DictCursor
-
+    def _until(self, name: str, connect: Callable[[], Any], refused: type[Exception]) -> Any:
         deadline = time.monotonic() + 60
         while True:
-            with contextlib.suppress(psycopg2.OperationalError, redis.ConnectionError):
-                redis.Redis(port=self._redis, password=self.password).ping()
-                connection = psycopg2.connect(
-                    self.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", ""),
-                    cursor_factory=DictCursor,
-                )
-                connection.set_session(readonly=True, autocommit=True)
-                return connection
-            if time.monotonic() > deadline:
-                raise AirflowFailed("\n".join(self._components.tail(name) for name in ("redis", "postgres")))
+            try:
+                return connect()
+            except refused:
+                if time.monotonic() > deadline:
+                    raise AirflowFailed(self._components.tail(name)) from None
             time.sleep(0.1)
+
+
+class Services(Postgres):
+    """PostgreSQL, and Redis as Celery's broker, with the same password."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._redis = free_port()
+        self.environment |= {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CELERY__BROKER_URL": f"redis://:{self.password}@127.0.0.1:{self._redis}/0",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{self._login}",
+        }
+
+    def _start(self) -> None:
+        import redis
+
+        config = self._private(
+            "redis.conf", f"requirepass {self.password}\nbind 127.0.0.1\nport {self._redis}\nsave ''\n"
+        )
+        self._components.start("redis", "redis-server", str(config))
+        super()._start()
+        client = redis.Redis(port=self._redis, password=self.password)
+        self._until("redis", client.ping, redis.ConnectionError)
