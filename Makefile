@@ -71,6 +71,7 @@ test-distributed:  ## Test on Celery, two workers and two triggerers; needs redi
 test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minutes while Atlas fails; Celery, seed SEED
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
+	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds 3 --slow --write docs/measured/faults-slow.md
 
 test-versions: $(UV)  ## Run the unit tests on each older supported Airflow, and tests on a real 2.11
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox

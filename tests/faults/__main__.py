@@ -7,6 +7,8 @@ triggerer, the scheduler and the API server are killed twice each, with all thei
 stopped once. After the round, the end of every try of every task is classified, and a rotation without faults shows
 which tokens are left. The counts go to ``docs/measured/faults.md``. The exit status is 1 if a guarantee was broken.
 
+With ``--slow`` most faults are responses after 14 s, which is longer than a claim without a holder's statement lasts.
+
 Airflow is configured to detect killed processes within 20 s instead of 300, so that a round takes four minutes.
 """
 
@@ -55,6 +57,7 @@ FAULTS = {
     "garbage": {"status": 200, "body": b"\x00\xff<html>{"},
     "silence": {"kind": "silence", "seconds": 8.0},
 }
+SLOW = {"kind": "silence", "seconds": 14.0}
 DETECT_SOON = {
     "CORE__DEFAULT_TASK_RETRIES": 2,
     "CORE__DEFAULT_TASK_RETRY_DELAY": 3,
@@ -75,7 +78,9 @@ DETECT_SOON = {
 class Driver:
     """Rounds of work and disturbances, and the counts of their results."""
 
-    def __init__(self, airflow: PrivateAirflow, services: Services, sandbox: Sandbox, seed: int) -> None:
+    def __init__(
+        self, airflow: PrivateAirflow, services: Services, sandbox: Sandbox, seed: int, slow: bool = False
+    ) -> None:
         self.kills: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
@@ -86,7 +91,9 @@ class Driver:
         self._airflow, self._services, self._sandbox = airflow, services, sandbox
         self._random, self._seed = Random(seed), seed  # noqa: S311 - repeatable, not for security
         self._account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
-        self._store = SharedToken(self._account, self, generate=pytest.fail, max_wait=0)
+        self._store = SharedToken(self._account, self, pytest.fail, pytest.fail, max_wait=0)
+        self._known = FAULTS | ({"silence": SLOW} if slow else {})
+        self._drawn = [*sorted(FAULTS), *(["silence"] * 6 if slow else [])]
 
     def round(self, number: int) -> None:
         runs = []
@@ -139,7 +146,7 @@ class Driver:
             while not stop.wait(chance.uniform(0.3, 1.5)):
                 # Faults that are not used up in this round would hit the rotation without faults.
                 if sum(self.faults.values()) - begun < self._sandbox.counters.faults - before + 6:
-                    self._fail(chance.choice(("token", "token", "revoke", "api")), chance.choice(sorted(FAULTS)))
+                    self._fail(chance.choice(("token", "token", "revoke", "api")), chance.choice(self._drawn))
 
         begun = sum(self.faults.values())
         thread = threading.Thread(target=fail)
@@ -151,7 +158,7 @@ class Driver:
             thread.join()
 
     def _fail(self, endpoint: str, name: str, times: int = 1) -> None:
-        fault = FAULTS[name]
+        fault = self._known[name]
         if endpoint == "revoke" and name == "garbage":  # a 200 would report a revocation that did not happen
             fault = fault | {"status": 502}
         self.faults[name] += times
@@ -238,6 +245,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=10, help="each kills every process twice")
+    parser.add_argument("--slow", action="store_true", help="most faults are responses after 14 s")
     parser.add_argument("--write", type=Path, help="file for the counts")
     options = parser.parse_args()
     with (
@@ -245,16 +253,17 @@ def main() -> int:
         Services() as services,
         Sandbox(rate_limit=10, window=6.0, token_cap=100) as sandbox,
     ):
+        extra = {"max_wait": 60, "timeout": 20} if options.slow else {"max_wait": 45, "timeout": 5}
         detection = {f"AIRFLOW__{name}": str(value) for name, value in DETECT_SOON.items()}
         with PrivateAirflow(
             with_examples(ROOT / "tests" / "fleets" / "dags", Path(dags)),
-            connections={"atlas_default": sandbox.connection | {"extra": {"max_wait": 45, "timeout": 5}}},
+            connections={"atlas_default": sandbox.connection | {"extra": extra}},
             environment=services.environment | detection,
             query=services.query,
             slots=10,
             celery_workers=2,
         ) as airflow:
-            driver = Driver(airflow, services, sandbox, options.seed)
+            driver = Driver(airflow, services, sandbox, options.seed, options.slow)
             for number in range(1, options.rounds + 1):
                 started = time.monotonic()
                 driver.round(number)
