@@ -9,8 +9,8 @@ from airflow_provider_atlas.api.codes import api_error
 from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import AtlasApiError
+from airflow_provider_atlas.oauth.failures import ask
 from airflow_provider_atlas.oauth.responses import json_object
-from airflow_provider_atlas.oauth.transport import ask
 
 if TYPE_CHECKING:
     from airflow_provider_atlas.api.session import AtlasSession
@@ -35,7 +35,7 @@ def run(
     """
     headers = {"Accept": media_type(api_version)} if api_version is not None else None
     response = ask(
-        lambda: session.request(method, endpoint, json=json, params=params, headers=headers), session.timeout
+        lambda: session.request(method, endpoint, json=json, params=params, headers=headers), session.transport
     )
     if response.status_code >= 400:
         limit = limit_of(response)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import requests
 
 
+#: So many bad fields and parameters of a refusal are kept.
+MOST = 20
+
+
 def api_error(
     status: int,
     body: Mapping[str, Any] | None,
@@ -34,12 +38,12 @@ def api_error(
         reason=words(body.get("reason"), scrub),
         parameters=[
             words(value, scrub) if isinstance(value, str) else value
-            for value in (parameters if isinstance(parameters, list) else ())
+            for value in (parameters[:MOST] if isinstance(parameters, list) else ())
             if isinstance(value, str | int | float)
         ],
         fields=[
             (words(field.get("field"), scrub) or "?", words(field.get("description"), scrub) or "?")
-            for field in (fields if isinstance(fields, list) else ())
+            for field in (fields[:MOST] if isinstance(fields, list) else ())
             if isinstance(field, dict)
         ],
         retry_after=retry_after,

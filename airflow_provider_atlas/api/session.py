@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import rewind_body
 
 from airflow_provider_atlas.api.codes import refuses_token
@@ -23,6 +22,8 @@ from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.urls import at_atlas
 from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import InvalidCall
+from airflow_provider_atlas.oauth.bounded import LARGE, BoundedAdapter
+from airflow_provider_atlas.oauth.responses import words
 from airflow_provider_atlas.oauth.retry_after import Backoff, describe
 from airflow_provider_atlas.oauth.token import AccessToken
 from airflow_provider_atlas.oauth.transport import Transport
@@ -80,18 +81,13 @@ class AtlasSession(requests.Session):
     ) -> None:
         super().__init__()
         self.base_url = base_url
-        self._transport = transport
+        self.transport = transport
         self._options = transport.options(base_url)
         self.headers["Accept"] = media_type(api_version)
         self.adapters.clear()
         self._adapter = _BearerAdapter(source, max_wait)
         self.mount(f"{base_url}/", self._adapter)
         self._warned = set() if warned is None else warned
-
-    @property
-    def timeout(self) -> float:
-        """Seconds that a request may take to connect, and again to respond."""
-        return self._transport.timeout
 
     def scrub(self, text: str) -> str:
         """Take this session's tokens out of a text that came from outside."""
@@ -132,7 +128,7 @@ class AtlasSession(requests.Session):
         kwargs["proxies"] = kwargs.get("proxies") or self._options["proxies"]
         kwargs.setdefault("timeout", self._options["timeout"])
         response = super().send(request, **kwargs)
-        sunset, deprecation = response.headers.get("Sunset"), response.headers.get("Deprecation")
+        sunset, deprecation = (words(response.headers.get(name), str, 60) for name in ("Sunset", "Deprecation"))
         if sunset or deprecation:
             endpoint = f"{request.method} {_ID.sub('{id}', request.path_url.partition('?')[0])}"
             if endpoint not in self._warned:
@@ -144,11 +140,11 @@ class AtlasSession(requests.Session):
         return response
 
 
-class _BearerAdapter(HTTPAdapter):
+class _BearerAdapter(BoundedAdapter):
     """Adds the token, replaces it when it is refused, and waits for limits."""
 
     def __init__(self, source: Callable[[], TokenSource], max_wait: float) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE)
+        super().__init__(LARGE, pool_connections=1, pool_maxsize=POOL_SIZE)
         self._source = source
         self._max_wait = max_wait
         self.used: deque[str] = deque(maxlen=REMEMBERED)

@@ -11,9 +11,10 @@ from typing import Any
 
 from airflow_provider_atlas.exceptions import UnexpectedResponse
 from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.failures import ask
 from airflow_provider_atlas.oauth.responses import error_from, json_object, token_from, unwrap, utcnow
 from airflow_provider_atlas.oauth.token import AccessToken
-from airflow_provider_atlas.oauth.transport import Transport, ask
+from airflow_provider_atlas.oauth.transport import Transport
 
 
 class TokenClient:
@@ -70,8 +71,11 @@ class TokenClient:
     ) -> dict[str, Any] | None:
         import requests
 
+        from airflow_provider_atlas.oauth.bounded import SMALL, BoundedAdapter
+
         def send() -> tuple[int, Mapping[str, str], bytes]:
             with requests.Session() as session:
+                session.mount(f"{self.account.base_url}/", BoundedAdapter(SMALL))
                 response = session.post(
                     f"{self.account.base_url}/api/oauth/{endpoint}",
                     params={name: "true" for name, asked in (("pretty", pretty), ("envelope", envelope)) if asked},
@@ -84,7 +88,7 @@ class TokenClient:
                 )
                 return response.status_code, response.headers, response.content
 
-        status, headers, content = ask(send, self.transport.timeout)
+        status, headers, content = ask(send, self.transport)
         status, body = unwrap(status, content) if envelope else (status, json_object(content))
         if status != 200:
             raise error_from(status, headers, body, lambda text: self.account.scrub(text, *secrets))

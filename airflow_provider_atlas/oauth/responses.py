@@ -105,9 +105,9 @@ def utcnow(clock: Callable[[], float]) -> datetime:
     return datetime.fromtimestamp(clock(), UTC)
 
 
-def words(value: object, scrub: Callable[[str], str]) -> str | None:
-    """What the server wrote: one line, without secrets, cut to :data:`LONGEST_DESCRIPTION`."""
+def words(value: object, scrub: Callable[[str], str], longest: int = LONGEST_DESCRIPTION) -> str | None:
+    """What the server wrote: one line, without secrets, cut to ``longest`` characters."""
     if not isinstance(value, str):
         return None
     line = "".join(character if character.isprintable() else " " for character in scrub(value)).strip()
-    return line[:LONGEST_DESCRIPTION] or None
+    return line[:longest] or None

@@ -1,16 +1,12 @@
-"""HTTP with a connection's timeout, CA bundle and proxies. A request without a response is a typed error."""
+"""HTTP with a connection's timeout, CA bundle and proxies, and requests that no timeout of the task interrupts."""
 
 from __future__ import annotations
 
-import socket
-import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-
-from airflow_provider_atlas.exceptions import AtlasError, AtlasUnreachable, CertificateRefused, InvalidCall
 
 T = TypeVar("T")
 
@@ -20,7 +16,7 @@ class Transport:
     """
     How to reach Atlas.
 
-    :param timeout: seconds to connect, and again to wait for each part of the response.
+    :param timeout: seconds to connect, and again for the whole response.
     :param ca_bundle: path of a file of CA certificates; ``None`` for the default ones. Verification is never off.
     :param proxies: as ``requests`` takes them, absent from ``repr`` since they may hold a password.
     """
@@ -49,19 +45,6 @@ class Transport:
         }
 
 
-def ask(call: Callable[[], T], timeout: float) -> T:
-    """
-    Make a request, and turn the errors of ``requests`` into errors of this provider.
-
-    The original error is dropped with its whole chain: it holds the request, and so the Authorization header.
-    """
-    try:
-        return call()
-    except (OSError, ValueError) as error:  # requests' own errors are OSErrors, some of them ValueErrors
-        failure = _translate(error, timeout)
-    raise failure
-
-
 def uninterrupted(call: Callable[[], T]) -> T:
     """
     Run a call to its end in a thread of its own. What interrupts the task meanwhile is raised after that.
@@ -85,40 +68,3 @@ def uninterrupted(call: Callable[[], T]) -> T:
         if thread.ident is not None:
             thread.join()
     return outcome.result()
-
-
-def _translate(error: Exception, timeout: float) -> AtlasError:
-    import requests
-
-    causes = tuple(_chain(error))
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return CertificateRefused()
-    if isinstance(error, requests.exceptions.ProxyError):
-        return AtlasUnreachable("The proxy does not let the request to Atlas through")
-    if isinstance(error, requests.Timeout):
-        return AtlasUnreachable(f"Atlas did not respond within {timeout:g} s")
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return AtlasUnreachable("The host name of the Atlas URL does not resolve")
-    if any("X509" in str(cause) or "PEM" in str(cause) for cause in causes if isinstance(cause, ssl.SSLError)):
-        return CertificateRefused("The connection's ca_bundle contains no certificates")
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return AtlasUnreachable("TLS with the Atlas URL failed")
-    if isinstance(error, ValueError | requests.exceptions.InvalidJSONError):
-        return InvalidCall("The request cannot be sent: check method, parameters and body")
-    if isinstance(error, FileNotFoundError | NotADirectoryError) or "CA certificate bundle" in str(error):
-        return CertificateRefused("The connection's ca_bundle must name a file")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return AtlasUnreachable("Nothing listens at the Atlas URL")
-    return AtlasUnreachable(f"The connection to Atlas failed ({type(error).__name__})")
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and its causes: urllib3 keeps them in ``reason`` and ``args``, others in ``__context__``."""
-    seen: set[int] = set()
-    todo: list[object] = [error]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, BaseException) and id(item) not in seen:
-            seen.add(id(item))
-            yield item
-            todo += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
