@@ -10,6 +10,7 @@ from typing import Any
 
 CONNECTION_TYPE = "mongodbatlas"
 HOOK_NAME = "MongoDB Atlas service account"
+DEFAULT_ALLOWED_HOSTS = "cloud.mongodb.com, cloud.mongodbgov.com, loopback"
 
 #: Fields of the connection's extra: label, what is behind the label, JSON schema.
 #: None has a default here: the form would save it, and the deployment's own ([atlas] in airflow.cfg) would not apply.
@@ -37,7 +38,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "ca_bundle": {
         "label": "CA bundle",
-        "description": "Path of a file of CA certificates on every machine that connects to Atlas.",
+        "description": "Path of a file of CA certificates; only if [atlas] allow_ca_bundle_in_extra is set.",
         "schema": {"type": ["string", "null"]},
     },
     "proxies": {
@@ -87,6 +88,15 @@ def get_provider_info() -> dict[str, Any]:
                     "cache_scope": _option("Who shares a token: task or deployment.", "string", "task"),
                     "timeout": _option(
                         "Seconds that a request may take to connect, and again to respond.", "float", "30"
+                    ),
+                    "allowed_hosts": _option(
+                        "Hosts to which connections may lead, separated by commas; loopback is this machine, * is any.",
+                        "string",
+                        DEFAULT_ALLOWED_HOSTS,
+                    ),
+                    "ca_bundle": _option("Path of a file of CA certificates, for all connections.", "string", ""),
+                    "allow_ca_bundle_in_extra": _option(
+                        "Whether a connection's extra may name a CA bundle of its own.", "boolean", "False"
                     ),
                     "max_wait": _option(
                         "Seconds that a call may wait for Atlas in all; 0 never waits.", "float", "300"

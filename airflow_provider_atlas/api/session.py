@@ -12,7 +12,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import requests
 from requests.utils import rewind_body
@@ -22,6 +22,7 @@ from airflow_provider_atlas.api.limits import limit_of
 from airflow_provider_atlas.api.urls import at_atlas
 from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import InvalidCall
+from airflow_provider_atlas.frames import cleared
 from airflow_provider_atlas.oauth.bounded import LARGE, BoundedAdapter
 from airflow_provider_atlas.oauth.responses import words
 from airflow_provider_atlas.oauth.retry_after import Backoff, describe
@@ -89,12 +90,16 @@ class AtlasSession(requests.Session):
         self.mount(f"{base_url}/", self._adapter)
         self._warned = set() if warned is None else warned
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("An AtlasSession must not leave its task: call AtlasServiceAccountHook(...).get_conn() there")
+
     def scrub(self, text: str) -> str:
         """Take this session's tokens out of a text that came from outside."""
         for value in tuple(self._adapter.used):
             text = text.replace(value, "***")
         return text
 
+    @cleared
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """As in ``requests``, with this connection's timeout where none is given."""
         kwargs.setdefault("timeout", self._options["timeout"])
@@ -121,6 +126,7 @@ class AtlasSession(requests.Session):
             pass
         raise InvalidCall("The response redirects away from the connection's Atlas URL, where no token must be sent")
 
+    @cleared
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send, and warn once of each endpoint version that Atlas is about to remove."""
         # Again for requests that were prepared by hand: verification is never off, plain http uses no proxy.

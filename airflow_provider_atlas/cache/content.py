@@ -86,6 +86,6 @@ def decode(account: ServiceAccount, text: str, name: str, now: float) -> Content
 
 def _open(account: ServiceAccount, sealed: str) -> AccessToken | None:
     try:
-        return sealing.unseal(account, sealed)
+        return sealing.unseal_shared(account, sealed)
     except InvalidSealedToken:
         return None

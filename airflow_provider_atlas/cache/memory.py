@@ -60,7 +60,7 @@ Fetch = Callable[[Renewal], AccessToken]
 
 
 def _wait(flight: Future[AccessToken | None], longest: float | None) -> None:
-    if not futures.wait([flight], longest).done:
+    if longest is not None and not futures.wait([flight], longest).done:
         raise RateLimited("Another thread of this task is requesting the token, and was not ready within max_wait")
 
 

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_atlas.api import calls
 from airflow_provider_atlas.cache import sealing, task
 from airflow_provider_atlas.exceptions import AtlasError, ConnectionNotFound, InvalidSealedToken
+from airflow_provider_atlas.frames import clear, cleared
 from airflow_provider_atlas.get_provider_info import CONNECTION_TYPE, HOOK_NAME
 from airflow_provider_atlas.hooks.settings import Settings
 from airflow_provider_atlas.hooks.tokens import (
@@ -88,6 +89,15 @@ class AtlasServiceAccountHook(BaseHook):
     ) -> None:
         super().__init__()
         self.atlas_conn_id = atlas_conn_id
+        self._arguments = {
+            "atlas_conn_id": atlas_conn_id,
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "base_url": base_url,
+            "cache_scope": cache_scope,
+            "max_wait": max_wait,
+            "token": token,
+        }
         self._credentials = (client_id, client_secret, base_url)
         self._cache_scope = cache_scope
         self._max_wait = max_wait
@@ -99,6 +109,7 @@ class AtlasServiceAccountHook(BaseHook):
         self._own = threading.local()
 
     @staticmethod
+    @cleared
     def build_connection(
         *,
         client_id: str,
@@ -136,6 +147,7 @@ class AtlasServiceAccountHook(BaseHook):
         return form.widgets()
 
     @cached_property
+    @cleared
     def settings(self) -> Settings:
         """The connection, read once and checked."""
         client_id, client_secret, base_url = self._credentials
@@ -148,7 +160,10 @@ class AtlasServiceAccountHook(BaseHook):
                 conn_id=self.atlas_conn_id,
                 base_url=base_url,
             )
-        return Settings.from_connection(conn, cache_scope=self._cache_scope, max_wait=self._max_wait)
+        settings = Settings.from_connection(conn, cache_scope=self._cache_scope, max_wait=self._max_wait)
+        for secret in settings.account.secrets:
+            mask_secret(secret)
+        return settings
 
     def _stored_connection(self) -> Connection:
         try:
@@ -159,13 +174,19 @@ class AtlasServiceAccountHook(BaseHook):
 
     def get_token(self) -> AccessToken:
         """A token that is valid for some minutes at least, or for as long as Atlas lets this hook have one."""
-        source = self._source
-        return (self._find_source() if source is None else source).get()
+        try:
+            source = self._source
+            return (self._find_source() if source is None else source).get()
+        except BaseException as error:  # not `cleared`, which a warm call would pay for
+            clear(error)
+            raise
 
+    @cleared
     def generate_token(self) -> AccessToken:
         """A new token. No cache holds it, and the caller must revoke it."""
         return self._tokens.generate(self.settings.max_wait)
 
+    @cleared
     def revoke_token(self, token: AccessToken | str) -> None:
         """
         Revoke a token at Atlas, and drop it from the caches of this process.
@@ -187,10 +208,12 @@ class AtlasServiceAccountHook(BaseHook):
         if shared:
             DeploymentToken(self._tokens, 0).forget([value])
 
+    @cleared
     def seal(self, token: AccessToken) -> str:
         """Encrypt a token for whoever has the same client secret, to be passed to another task."""
         return self._tokens.seal(token)
 
+    @cleared
     def unseal(self, text: str) -> AccessToken:
         """
         Open a sealed token.
@@ -199,6 +222,7 @@ class AtlasServiceAccountHook(BaseHook):
         """
         return self._tokens.unseal(text)
 
+    @cleared
     def get_conn(self) -> AtlasSession:
         """
         A ``requests.Session`` for the Administration API, the same one at each call.
@@ -220,6 +244,7 @@ class AtlasServiceAccountHook(BaseHook):
             )
         return self._session
 
+    @cleared
     def run(
         self,
         endpoint: str,
@@ -256,7 +281,11 @@ class AtlasServiceAccountHook(BaseHook):
         :param api_version: date of the API version, instead of the connection's.
         :raises AtlasApiError: also for a response that is not a page, and for pages that lead back.
         """
-        return calls.paginate(self.get_conn(), endpoint, params=params, api_version=api_version)
+        try:
+            yield from calls.paginate(self.get_conn(), endpoint, params=params, api_version=api_version)
+        except BaseException as error:
+            clear(error)
+            raise
 
     def test_connection(self) -> tuple[bool, str]:
         """Generate a token and revoke it, in some ten seconds at most: what the Test button shows."""
@@ -266,19 +295,25 @@ class AtlasServiceAccountHook(BaseHook):
             return False, f"Reading the connection failed. {error}"
         return _generate_and_revoke(settings)
 
+    @cleared
     def __enter__(self) -> AtlasServiceAccountHook:
         if self._given is not None:
             raise ValueError("A hook that was given a token has none of its own to revoke: use it without `with`.")
         own = copy.copy(self)
-        own._own, own._session = threading.local(), None
+        own.settings, own._task = self.settings, self._task
         own._source = OwnToken(self._tokens, self.settings.max_wait)
         self._own.stack = [*getattr(self._own, "stack", ()), own._source]
         return own
 
+    @cleared
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # A task whose time is over (its timeout or SIGTERM is no Exception) must not wait again.
         interrupted = kind is not None and not issubclass(kind, Exception)
         self._own.stack.pop().close(0 if interrupted else self.settings.max_wait)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has the arguments and nothing else: Airflow 2.11 copies ``default_args``."""
+        return _rebuild, (type(self), self._arguments)
 
     @property
     def _tokens(self) -> Tokens:
@@ -301,6 +336,10 @@ class AtlasServiceAccountHook(BaseHook):
         if self._task is not None:
             self._source = source
         return source
+
+
+def _rebuild(kind: type[AtlasServiceAccountHook], arguments: dict[str, Any]) -> AtlasServiceAccountHook:
+    return kind(**arguments)
 
 
 def _generate_and_revoke(settings: Settings) -> tuple[bool, str]:

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow_provider_atlas.api.version import DEFAULT_API_VERSION, is_version
 from airflow_provider_atlas.exceptions import InvalidConnection
+from airflow_provider_atlas.get_provider_info import DEFAULT_ALLOWED_HOSTS
 from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.base_url import is_loopback
 from airflow_provider_atlas.oauth.retry_after import LONGEST_SECONDS
+from airflow_provider_atlas.oauth.token import StaysInProcess
 from airflow_provider_atlas.oauth.transport import Transport
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StaysInProcess):
     """
     The fields of a connection of type ``mongodbatlas``; the ``[atlas]`` options are the defaults.
 
@@ -52,9 +56,10 @@ class Settings:
 
         extra, option = _extra(conn), partial(conf.get, "atlas", fallback="")
         account = ServiceAccount(conn.login or "", conn.password or "", _base_url(conn))
+        _check_host(account, _first(option("allowed_hosts"), DEFAULT_ALLOWED_HOSTS))
         transport = Transport(
             timeout=_seconds("timeout", _first(extra.get("timeout"), option("timeout"), 30)),
-            ca_bundle=_text("ca_bundle", extra.get("ca_bundle")),
+            ca_bundle=_ca_bundle(_text("ca_bundle", extra.get("ca_bundle"))) or option("ca_bundle") or None,
             proxies=_proxies(extra.get("proxies")),
         )
         if transport.timeout == 0:
@@ -66,6 +71,38 @@ class Settings:
             _seconds("max_wait", _first(max_wait, extra.get("max_wait"), option("max_wait"), 300)),
             _version(_text("api_version", extra.get("api_version")) or DEFAULT_API_VERSION),
         )
+
+
+def _check_host(account: ServiceAccount, allowed: str) -> None:
+    """
+    Refuse an Atlas URL at another host: who may edit a connection, but not read its secret, must not send it elsewhere.
+
+    :param allowed: hosts, with a port or without, separated by commas; ``loopback`` for this machine, ``*`` for any.
+    """
+    entries = {entry.strip().lower().rstrip(".") for entry in allowed.split(",")}
+    parts = urlsplit(account.base_url)
+    host = parts.hostname or ""
+    if "loopback" in entries and is_loopback(host):
+        return
+    port = parts.port or 443
+    name = f"[{host}]" if ":" in host else host
+    if not entries & {"*", host, name, f"{name}:{port}"}:
+        raise InvalidConnection(
+            f"The Atlas URL leads to the host {host}, which [atlas] allowed_hosts does not list. If it is right, set "
+            f"allowed_hosts = {allowed}, {host}"
+        )
+
+
+def _ca_bundle(path: str | None) -> str | None:
+    """The extra's CA bundle: with the extra's proxies it would let an editor of the connection read the secret."""
+    from airflow.providers.common.compat.sdk import conf
+
+    if path and str(conf.get("atlas", "allow_ca_bundle_in_extra", fallback="")).lower() not in ("true", "t", "1"):
+        raise InvalidConnection(
+            "The extra ca_bundle must not be set. Set [atlas] ca_bundle for all connections, or [atlas] "
+            "allow_ca_bundle_in_extra = True"
+        )
+    return path
 
 
 def _first(*values: Any) -> Any:

@@ -9,13 +9,14 @@ from urllib.parse import quote
 
 from airflow_provider_atlas.exceptions import InvalidConnection
 from airflow_provider_atlas.oauth.base_url import DEFAULT_BASE_URL, origin
+from airflow_provider_atlas.oauth.token import StaysInProcess
 
 CLIENT_ID_PREFIX = "mdb_sa_id_"
 CLIENT_SECRET_PREFIX = "mdb_sa_sk_"  # noqa: S105 - every secret starts so
 
 
 @dataclass(frozen=True)
-class ServiceAccount:
+class ServiceAccount(StaysInProcess):
     """
     Credentials of an Atlas service account.
 
@@ -42,6 +43,12 @@ class ServiceAccount:
     def fingerprint(self) -> str:
         """Identifies account and secret: a token belongs to (base URL, id, secret)."""
         return hashlib.sha256("\n".join((self.base_url, self.client_id, self.client_secret)).encode()).hexdigest()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secret, and the pair as it is sent: ``Basic`` and this text."""
+        pair = f"{self.client_id}:{self.client_secret}"
+        return self.client_secret, base64.b64encode(pair.encode()).decode()
 
     def scrub(self, text: str, *more: str) -> str:
         """Take this account's secret, the Basic pair and ``more`` secrets out of a text that came from outside."""

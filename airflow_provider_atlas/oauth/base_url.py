@@ -35,6 +35,8 @@ def origin(url: str) -> str:
         raise InvalidConnection(f"The Atlas URL must contain nothing but scheme, host and port; {_EXAMPLE}")
     if not re.fullmatch(r"[a-z0-9._:-]+", host):  # libraries differ in how they read other characters
         raise InvalidConnection(f"The Atlas URL must name a host; {_EXAMPLE}")
+    if not host.startswith(":") and ":" not in host and not all(0 < len(part) < 64 for part in host.split(".")):
+        raise InvalidConnection(f"The Atlas URL has a host name with an empty or too long part; {_EXAMPLE}")
     if parts.scheme not in ("https", "http"):
         raise InvalidConnection(f"The Atlas URL must start with https:// (http:// on a loopback address); {_EXAMPLE}")
     if parts.scheme == "http" and not is_loopback(host):

@@ -131,7 +131,7 @@ class BoundedAdapter(HTTPAdapter):
         finally:
             # A body that was read as a whole has given its connection back; any other must not be used again.
             raw.close()
-        response._content_consumed = True
+        response._content_consumed = True  # type: ignore[attr-defined]
         return response
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 #: A token is renewed this long before it expires, or at half its lifetime if that is later.
 RENEWAL_MARGIN = timedelta(minutes=5)
@@ -16,8 +16,21 @@ def fingerprint(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()[:8]
 
 
+class StaysInProcess:
+    """What holds a secret: Airflow's serializers, which would write it into XCom in plain text, and pickle fail."""
+
+    instead: ClassVar[str] = ""
+
+    def serialize(self) -> NoReturn:
+        """Refuse Airflow's serializers."""
+        raise TypeError(f"{type(self).__name__} must not leave its task in plain text. {self.instead}".rstrip())
+
+    def __reduce__(self) -> NoReturn:
+        self.serialize()
+
+
 @dataclass(frozen=True)
-class AccessToken:
+class AccessToken(StaysInProcess):
     """
     An Atlas access token.
 
@@ -33,6 +46,9 @@ class AccessToken:
     token_type: str
     issued_at: datetime
     expires_at: datetime
+    instead: ClassVar[str] = (
+        "Return hook.seal(token), and open it in the other task with AtlasServiceAccountHook(..., token=...)."
+    )
 
     @property
     def renew_at(self) -> datetime:
@@ -43,13 +59,3 @@ class AccessToken:
     def fingerprint(self) -> str:
         """See :func:`fingerprint`."""
         return fingerprint(self.value)
-
-    def serialize(self) -> NoReturn:
-        """Refuse Airflow's serializers, which would write the value into XCom in plain text."""
-        raise TypeError(
-            "An AccessToken must not leave its task in plain text. Return hook.seal(token), and open it in the other "
-            "task with AtlasServiceAccountHook(..., token=...)."
-        )
-
-    def __reduce__(self) -> NoReturn:
-        self.serialize()

@@ -8,11 +8,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from airflow_provider_atlas.oauth.token import StaysInProcess
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Transport:
+class Transport(StaysInProcess):
     """
     How to reach Atlas.
 

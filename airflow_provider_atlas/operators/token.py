@@ -22,6 +22,7 @@ from airflow_provider_atlas.exceptions import (
     RateLimited,
     ServiceUnavailable,
 )
+from airflow_provider_atlas.frames import cleared
 from airflow_provider_atlas.hooks.tokens import DeploymentToken, Tokens
 from airflow_provider_atlas.operators.base import AtlasBaseOperator
 from airflow_provider_atlas.triggers import events
@@ -69,6 +70,7 @@ class GenerateTokenOperator(AtlasBaseOperator):
             raise ValueError("GenerateTokenOperator needs do_xcom_push=True or share=True: nobody could use the token")
         self.share = share
 
+    @cleared
     def execute(self, context: Context) -> dict[str, Any]:
         started, settings = time.time(), self._settings()
         try:
@@ -77,6 +79,7 @@ class GenerateTokenOperator(AtlasBaseOperator):
         except AtlasError as error:
             self._defer_or_raise(settings, error, action="generate", started=started)
 
+    @cleared
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on with the token that the trigger generated."""
         return self._output(self._settings(), events.result(event, "token"), events.deadline(event))
@@ -141,6 +144,7 @@ class RevokeTokenOperator(AtlasBaseOperator):
         self.token = token
         self.share = share
 
+    @cleared
     def execute(self, context: Context) -> None:
         started = time.time()
         items = [] if self.share else list(_items(self.token))
@@ -173,6 +177,7 @@ class RevokeTokenOperator(AtlasBaseOperator):
         if unusable is not None:
             self._fail(unusable)
 
+    @cleared
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """Take what the trigger revoked out of the store, and raise what it could not do."""
         settings = self._settings()

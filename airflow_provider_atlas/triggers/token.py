@@ -13,12 +13,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
 from airflow_provider_atlas import metrics
 from airflow_provider_atlas.exceptions import AtlasError, ConnectionNotFound, InvalidCall, RateLimited
@@ -224,13 +223,36 @@ def _too_late() -> RateLimited:
 
 
 async def _in_thread(call: Callable[[], T]) -> T:
-    def guarded() -> T:
-        try:
-            return call()
-        except StopIteration as error:  # a future cannot carry it, and the trigger would wait for ever
-            raise RuntimeError("StopIteration") from error
+    """
+    Run blocking code in a thread of its own. The event loop's threads are few, and other triggers need them.
 
-    return await sync_to_async(guarded, thread_sensitive=False)()
+    Airflow's own functions would need ``sync_to_async`` (on 3.0 and 3.1); none is called in these threads.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def finish(result: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(cast(T, result))
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        result: T | None = None
+        failure: BaseException | None = None
+        try:
+            result = call()
+        except StopIteration as error:  # a future cannot carry it
+            failure = RuntimeError(f"{type(error).__name__} in a thread")
+        except BaseException as error:  # noqa: BLE001 - raised on the event loop
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: `Handover` knows
+            loop.call_soon_threadsafe(finish, result, failure)
+
+    threading.Thread(target=run, name="atlas-request").start()
+    return await done
 
 
 async def _sleep_until(moment: float) -> None:

@@ -87,6 +87,8 @@ def test_ca_bundle_and_proxies_come_from_the_connection_and_verification_stays_o
     extra = {"ca_bundle": "/ours.pem", "proxies": {"https": "http://ours:1"}}
     conn = {**json.loads(os.environ["AIRFLOW_CONN_ATLAS_DEFAULT"]), "host": "https://atlas.example", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(conn))
+    monkeypatch.setenv("AIRFLOW__ATLAS__ALLOWED_HOSTS", "atlas.example")
+    monkeypatch.setenv("AIRFLOW__ATLAS__ALLOW_CA_BUNDLE_IN_EXTRA", "True")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/environment.pem")
     monkeypatch.setenv("HTTPS_PROXY", "http://environment:1")
     sent = mocker.patch("airflow_provider_atlas.api.session._BearerAdapter.send", side_effect=ZeroDivisionError)
@@ -266,7 +268,7 @@ def test_under_many_429_no_call_is_lost_and_no_retry_is_too_early(atlas_sandbox)
     hook = AtlasServiceAccountHook(max_wait=120)
     refused: list[tuple[int, float, float]] = []  # thread, when, Retry-After
     early: list[float] = []
-    conn, real = hook.get_conn(), module.HTTPAdapter.send
+    conn, real = hook.get_conn(), module.BoundedAdapter.send
 
     def send(adapter, request, *args, **kwargs):
         me, now = threading.get_ident(), time.monotonic()
@@ -277,7 +279,7 @@ def test_under_many_429_no_call_is_lost_and_no_retry_is_too_early(atlas_sandbox)
         return response
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(20) as pool:
-        patch.setattr(module.HTTPAdapter, "send", send)
+        patch.setattr(module.BoundedAdapter, "send", send)
         statuses = list(pool.map(lambda _: conn.get(GROUPS).status_code, range(30)))
     assert statuses == [200] * 30
     assert refused != []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import copy
 import functools
 import json
 import logging
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -204,7 +207,7 @@ def test_get_token_does_not_wait_for_a_renewal_while_the_old_token_is_valid(hook
 
 
 def test_a_response_that_arrives_in_small_parts_does_not_block_the_test_button(mocker):
-    mocker.patch.object(service_account, "TEST_LIMIT", 0.3)
+    mocker.patch.object(service_account, "TEST_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def send_slowly() -> None:
@@ -223,7 +226,7 @@ def test_a_response_that_arrives_in_small_parts_does_not_block_the_test_button(m
         worked, text = hook.test_connection()
         thread.join()
     assert not worked
-    assert "not complete within 0.3 s" in text
+    assert "did not respond completely within 0.3 s" in text
 
 
 def test_a_token_from_another_task_is_used_and_none_is_requested(hook, atlas_sandbox):
@@ -301,11 +304,46 @@ def test_with_on_a_hook_with_a_token_from_another_task_raises_value_error(hook):
 
 def test_generated_and_unsealed_tokens_are_masked_in_logs(hook, masked):
     token = hook.generate_token()
+    masked.assert_called_with(token.value)
     sealed = hook.seal(token)
-    masked.assert_called_once_with(token.value)
     masked.reset_mock()
     hook.unseal(sealed)
     masked.assert_called_once_with(token.value)
+
+
+def test_the_secret_and_the_basic_pair_are_masked_once_for_a_connection(hook, masked, atlas_sandbox):
+    pair = base64.b64encode(f"{atlas_sandbox.client_id}:{atlas_sandbox.client_secret}".encode()).decode()
+    for _ in range(2):
+        hook.get_token()
+    assert [call.args[0] for call in masked.call_args_list][:2] == [atlas_sandbox.client_secret, pair]
+    assert masked.call_count == 3  # and the token
+
+
+def test_a_token_from_the_store_and_a_replacement_are_masked(masked, atlas_sandbox, store):
+    token = AtlasServiceAccountHook(cache_scope="deployment").get_token()
+    task._caches.clear()
+    masked.reset_mock()
+    hook = AtlasServiceAccountHook(cache_scope="deployment")
+    assert hook.get_token() == token
+    masked.assert_called_with(token.value)
+    atlas_sandbox.fail_next("api", status=401)
+    hook.run("/api/atlas/v2/groups")
+    masked.assert_called_with(hook.get_token().value)
+    assert hook.get_token() != token
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda hook: pickle.loads(pickle.dumps(hook))])
+def test_a_copy_of_a_hook_has_its_arguments_and_no_token(how, hook, atlas_sandbox):
+    hook.get_token()
+    again = how(hook)
+    assert again._source is None
+    assert "settings" not in vars(again)
+    assert again.get_token()
+
+
+def test_a_session_cannot_be_pickled(hook):
+    with pytest.raises(TypeError, match="must not leave its task"):
+        pickle.dumps(hook.get_conn())
 
 
 def test_get_token_waits_for_a_rate_limit_within_max_wait(atlas_sandbox, mocker, clock):
@@ -365,7 +403,7 @@ def test_the_test_button_generates_and_revokes_a_token_and_reports_it(hook, atla
         ("token", {"status": 401}, "Generating a token failed. Atlas does not accept this client id and secret"),
         ("token", {"status": 429}, "Generating a token failed. Atlas limits the rate"),
         ("token", {"kind": "drop"}, "Generating a token failed. The connection to Atlas failed"),
-        ("token", {"kind": "silence"}, "Generating a token failed. Atlas did not respond within 0.1 s"),
+        ("token", {"kind": "silence"}, "Generating a token failed. Atlas did not respond completely within 0.1 s"),
         ("revoke", {"status": 500}, "A token was generated, but revoking it failed. Atlas reported an error"),
     ],
 )

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from urllib.parse import quote
 
 import pytest
+
+try:
+    from airflow.sdk.serde import serialize
+except ImportError:  # before 3.2
+    from airflow.serialization.serde import serialize
 from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_atlas.exceptions import InvalidConnection
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.hooks.settings import Settings
 from tests.conftest import CLIENT_ID, CLIENT_SECRET
+
+
+@pytest.fixture(autouse=True)
+def any_host_and_any_ca_bundle(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ATLAS__ALLOWED_HOSTS", "*")
+    monkeypatch.setenv("AIRFLOW__ATLAS__ALLOW_CA_BUNDLE_IN_EXTRA", "True")
 
 
 def connection(host: str | None = None, extra: object = None, port: int | None = None) -> Connection:
@@ -145,3 +159,91 @@ def test_airflow_options_apply_where_the_connection_sets_nothing(monkeypatch):
 def test_arguments_of_the_hook_override_the_connection():
     settings = Settings.from_connection(connection(extra=EXTRA), cache_scope="task", max_wait=1)
     assert (settings.cache_scope, settings.max_wait) == ("task", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("", ""),
+        ("https://cloud.mongodb.com", ""),
+        ("https://CLOUD.mongodb.com.", ""),
+        ("https://cloud.mongodb.com:443", ""),
+        ("https://cloud.mongodbgov.com", ""),
+        ("http://127.0.0.1:8080", ""),
+        ("https://localhost:8443", ""),
+        ("http://[::1]:8080", ""),
+        ("https://gateway.example", "gateway.example"),
+        ("https://gateway.example", " Gateway.Example. , other"),
+        ("https://gateway.example:8443", "gateway.example"),
+        ("https://gateway.example:8443", "gateway.example:8443"),
+        ("https://[2001:db8::1]", "[2001:db8::1]"),
+        ("https://[2001:db8::1]:8443", "2001:db8::1"),
+        ("https://anything.example", "*"),
+    ],
+)
+def test_a_connection_may_lead_to_a_host_that_allowed_hosts_lists(host, allowed, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ATLAS__ALLOWED_HOSTS", allowed)
+    assert Settings.from_connection(connection(host)).account.base_url
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("https://mine.example", ""),
+        ("https://evil.cloud.mongodb.com", ""),
+        ("https://cloud.mongodb.com.evil.example", ""),
+        ("https://cloud-mongodb.com", ""),
+        ("https://cloudxmongodb.com", ""),
+        ("https://xcloud.mongodb.com", ""),
+        ("https://10.0.0.1", ""),
+        ("https://127.0.0.1.evil.example", ""),
+        ("http://127.0.0.1:8080", "cloud.mongodb.com"),
+        ("https://gateway.example:8443", "gateway.example:443"),
+        ("https://sub.gateway.example", "gateway.example"),
+        ("https://cloud.mongodb.com", "gateway.example"),
+    ],
+)
+@pytest.mark.parametrize("form", ["fields", "uri", "environment"])
+def test_a_connection_to_another_host_is_refused_with_the_option_to_set(host, allowed, form, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ATLAS__ALLOWED_HOSTS", allowed)
+    name = host.partition("://")[2].partition(":")[0]
+    if form == "fields":
+        with pytest.raises(InvalidConnection, match="allowed_hosts") as caught:
+            Settings.from_connection(connection(host))
+    else:
+        conn = {"conn_type": "mongodbatlas", "login": CLIENT_ID, "password": CLIENT_SECRET, "host": host}
+        uri = f"mongodbatlas://{CLIENT_ID}:{quote(CLIENT_SECRET, safe='')}@{quote(host, safe='')}"
+        monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", uri if form == "uri" else json.dumps(conn))
+        worked, text = AtlasServiceAccountHook("elsewhere").test_connection()
+        assert not worked
+        assert "allowed_hosts" in text
+        with pytest.raises(InvalidConnection, match="allowed_hosts") as caught:
+            _ = AtlasServiceAccountHook("elsewhere").settings
+    assert name in str(caught.value)
+    assert CLIENT_SECRET not in str(caught.value)
+
+
+def test_a_ca_bundle_in_the_extra_is_refused_unless_the_option_allows_it(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ATLAS__ALLOW_CA_BUNDLE_IN_EXTRA", "")
+    with pytest.raises(InvalidConnection, match="allow_ca_bundle_in_extra = True"):
+        Settings.from_connection(connection(extra={"ca_bundle": "/mine.pem"}))
+    monkeypatch.setenv("AIRFLOW__ATLAS__CA_BUNDLE", "/ours.pem")
+    assert Settings.from_connection(connection()).transport.ca_bundle == "/ours.pem"
+    monkeypatch.setenv("AIRFLOW__ATLAS__ALLOW_CA_BUNDLE_IN_EXTRA", "True")
+    assert Settings.from_connection(connection(extra={"ca_bundle": "/mine.pem"})).transport.ca_bundle == "/mine.pem"
+
+
+@pytest.mark.parametrize("option", ["TIMEOUT", "MAX_WAIT", "CACHE_SCOPE", "CA_BUNDLE", "ALLOWED_HOSTS"])
+def test_an_option_that_is_set_but_empty_counts_as_not_set(option, monkeypatch):
+    monkeypatch.delenv("AIRFLOW__ATLAS__ALLOWED_HOSTS")
+    expected = Settings.from_connection(connection())
+    monkeypatch.setenv(f"AIRFLOW__ATLAS__{option}", "")
+    assert Settings.from_connection(connection()) == expected
+
+
+@pytest.mark.parametrize("what", [lambda settings: settings, lambda settings: settings.account, lambda s: s.transport])
+def test_settings_account_and_transport_refuse_serialization(what):
+    value = what(Settings.from_connection(connection(extra={"proxies": {"https": "http://me:secret@proxy:1"}})))
+    for write in (pickle.dumps, copy.deepcopy, serialize):
+        with pytest.raises(TypeError, match="must not leave its task"):
+            write(value)
