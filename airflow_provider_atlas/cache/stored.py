@@ -12,7 +12,7 @@ from dataclasses import replace
 from airflow_provider_atlas.cache.claim import Claim
 from airflow_provider_atlas.cache.content import Content, decode, encode
 from airflow_provider_atlas.cache.memory import surely_expired
-from airflow_provider_atlas.cache.variables import Store, names_for
+from airflow_provider_atlas.cache.variables import Store, names_for, not_kept
 from airflow_provider_atlas.exceptions import StoreUnavailable
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.token import AccessToken
@@ -69,10 +69,7 @@ class StoredTokens:
                 self._write(Content(token, superseded, refused_at, content.foreign))
             except StoreUnavailable as error:
                 failure = error
-        raise failure or StoreUnavailable(
-            f"The Variable {self.names.token} does not keep what is written: an environment variable or a secrets "
-            "backend may hide it"
-        )
+        raise failure or not_kept(self.names.token)
 
     def take_out(self, values: Collection[str]) -> None:
         """Take tokens that were revoked out of the store."""

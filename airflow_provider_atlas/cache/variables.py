@@ -25,6 +25,13 @@ def warn_once(name: str, message: str) -> None:
         log.warning("%s", message)
 
 
+def not_kept(name: str) -> StoreUnavailable:
+    """The error for a Variable that was written and that no read confirms."""
+    return StoreUnavailable(
+        f"The Variable {name} does not keep what is written: an environment variable or a secrets backend may hide it"
+    )
+
+
 class Names(NamedTuple):
     """The Variables of one service account."""
 
