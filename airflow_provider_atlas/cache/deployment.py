@@ -163,7 +163,7 @@ class SharedToken:
         """
 
         def change() -> int:
-            tokens = self.read().tokens
+            tokens = self._stored.read_as_holder().tokens
             revoked, failure = [], None
             for token in tokens:
                 try:
@@ -174,11 +174,10 @@ class SharedToken:
             self._stored.take_out(revoked)
             if failure is not None:
                 raise failure
+            self._stored.remove()
             return len(tokens)
 
-        count = self._as_holder(change, seconds)
-        self._stored.remove()
-        return count
+        return self._as_holder(change, seconds)
 
     def read(self) -> Content:
         """What the store has and this secret opens."""

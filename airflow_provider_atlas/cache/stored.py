@@ -57,10 +57,12 @@ class StoredTokens:
         :raises StoreUnavailable: if no read confirms it.
         """
         failure: StoreUnavailable | None = None
-        for _ in range(WRITES + 1):
-            content = self._read_as_holder()
+        for writes_left in reversed(range(WRITES + 1)):
+            content = self.read_as_holder()
             if content.token is not None and content.token.value == token.value:
                 return content.superseded
+            if not writes_left:
+                break
             superseded = tuple(
                 old for old in content.tokens if old.value != token.value and not surely_expired(old, self._clock())
             )
@@ -73,7 +75,7 @@ class StoredTokens:
 
     def take_out(self, values: Collection[str]) -> None:
         """Take tokens that were revoked out of the store."""
-        content = self._read_as_holder()
+        content = self.read_as_holder()
         kept = replace(
             content,
             token=None if content.token is not None and content.token.value in values else content.token,
@@ -83,12 +85,13 @@ class StoredTokens:
             self._write(kept)
 
     def remove(self) -> None:
-        """Remove the Variables, unless they have tokens of the account's other secret."""
-        if not self.read().foreign:
+        """Remove the Variables, unless they have tokens of this secret or of the account's other one."""
+        content = self.read_as_holder()
+        if not (content.tokens or content.foreign):
             for name in self.names:
                 self._store.remove(name)
 
-    def _read_as_holder(self) -> Content:
+    def read_as_holder(self) -> Content:
         """
         Read what is about to be changed.
 
