@@ -216,13 +216,13 @@ class SharedToken:
             token = self._generate(self.generated)
             try:
                 self._superseded = self._stored.put(token, refused=refused)
-            except Overtaken:
-                self._give_back()
-                return None
             except StoreUnavailable as error:
+                if isinstance(error, Overtaken) and wait and self._monotonic() < self._deadline:
+                    self._give_back()
+                    return None
                 if must_store:
                     raise
-                warn_once(self._stored.names.token, f"This task's new Atlas token stays its own. {error}")
+                warn_once(f"This task's new Atlas token stays its own. {error}")
             return token
         except AtlasError as error:
             self._give_back()
@@ -276,9 +276,13 @@ class SharedToken:
             self.generated.pop()
 
     def _own(self, error: StoreUnavailable) -> AccessToken:
-        warn_once(self._stored.names.token, f"This task requests an Atlas token of its own. {error}")
+        warn_once(f"This task requests an Atlas token of its own. {error}")
         left = max(self._deadline - self._monotonic(), 0.0)
-        return call_with_retry(lambda: self._generate(self.generated), left, on_wait=self._on_wait)
+        try:
+            return call_with_retry(lambda: self._generate(self.generated), left, on_wait=self._on_wait)
+        except BaseException:  # as above
+            self._give_back()
+            raise
 
     def _fresh(self, content: Content) -> AccessToken | None:
         return content.token if renewal(content.token, self._clock()) is Renewal.NOT_YET else None

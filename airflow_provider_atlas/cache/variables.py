@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 _warned: set[str] = set()
 
 
-def warn_once(name: str, message: str) -> None:
-    """Log a warning about a Variable, once in a process."""
-    if name not in _warned:
-        _warned.add(name)
+def warn_once(message: str) -> None:
+    """Log a warning about the store, once in a process."""
+    if message not in _warned:
+        _warned.add(message)
         log.warning("%s", message)
 
 
