@@ -18,7 +18,8 @@ class MemoryStore:
     Texts in a dictionary; ``down`` and ``read_only`` at any time; ``before_write`` runs in between.
 
     ``hidden`` maps a name to what every read of it returns, whatever is written; ``missed`` counts reads of a name that
-    fail as "not found". ``step`` runs before and after the effect of each call. ``calls`` lists what was called.
+    fail as "not found". ``step`` runs before and after the effect of each call. With ``colliding``, of writes of one name
+    at one time all but the first fail, as in Airflow 2.11 on PostgreSQL. ``calls`` lists what was called.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,8 @@ class MemoryStore:
         self.calls: list[tuple[str, str]] = []
         self.down = False
         self.read_only = False
+        self.colliding = False
+        self._writing: set[str] = set()
         self.before_write: Callable[[str, str], None] = lambda name, text: None
         self.step: Callable[[], None] = lambda: None
 
@@ -43,6 +46,14 @@ class MemoryStore:
     def write(self, name: str, text: str) -> None:
         self._begin("write", name, self.down or self.read_only)
         self.before_write(name, text)
+        if self.colliding and name in self._writing:
+            while name in self._writing:
+                self.step()
+            raise StoreUnavailable
+        self._writing.add(name)
+        if self.colliding:
+            self.step()
+        self._writing.discard(name)
         self.texts[name] = text
         self.step()
 

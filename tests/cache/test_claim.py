@@ -100,7 +100,9 @@ def test_of_two_candidates_that_saw_it_free_the_last_writer_has_it(claim, store,
 @pytest.mark.parametrize("closed_until", [{}, {"closed_until": 1_800_000_040.0}])
 def test_a_candidate_that_looks_again_after_the_winner_released_has_lost(claim, store, mocker, closed_until):
     released = json.dumps({"nonce": None, "last": "another", **closed_until})
-    mocker.patch.object(claim, "_sleep", side_effect=lambda seconds: store.texts.update(claim=released, holder=released))
+    mocker.patch.object(
+        claim, "_sleep", side_effect=lambda seconds: store.texts.update(claim=released, holder=released)
+    )
     assert not is_tried(claim)
     assert store.texts == {"claim": released, "holder": released}
 

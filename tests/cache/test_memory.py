@@ -125,7 +125,7 @@ def test_threads_that_find_no_token_share_one_request_and_its_outcome(outcome, c
     with ThreadPoolExecutor(threads) as pool:
         results = [pool.submit(ask, number) for number in range(threads)]
         assert asked.wait(10)
-        while cache._flight is not None and len(cache._flight._condition._waiters) < threads - 1:
+        while cache._flight is not None and len(cache._flight._waiters) < threads - 1:
             threading.Event().wait(0.001)  # until all others wait for the one
         answer.set()
         assert {result.result() for result in results} == ({"token-1"} if outcome == "token" else {"refused"})
