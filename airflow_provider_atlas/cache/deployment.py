@@ -203,7 +203,8 @@ class SharedToken:
                                 return token
                             if self._claim.look()[1] > 0:  # since the last look
                                 continue
-                            if (token := self._request(backoff, wait, refused, must_store)) is not None:
+                            token = self._request(backoff, wait, refused, must_store)
+                            if token is not None or not wait:
                                 return token
                             continue
                 if not wait:
@@ -211,13 +212,13 @@ class SharedToken:
                 self._wait_for_holder()
 
     def _request(self, backoff: Backoff, wait: bool, refused: bool, must_store: bool) -> AccessToken | None:
-        """Request a token and store it; ``None`` if another round is to follow."""
+        """Request a token and store it; ``None`` if another round is to follow, or the old token to stay in use."""
         try:
             token = self._generate(self.generated)
             try:
                 self._superseded = self._stored.put(token, refused=refused)
             except StoreUnavailable as error:
-                if isinstance(error, Overtaken) and wait and self._monotonic() < self._deadline:
+                if isinstance(error, Overtaken) and (not wait or self._monotonic() < self._deadline):
                     self._give_back()
                     return None
                 if must_store:

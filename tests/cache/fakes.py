@@ -1,4 +1,4 @@
-"""A store in memory for the tests of the deployment scope, with what can go wrong with a real one; tasks that share it."""
+"""A store in memory with what can go wrong with a real one, and tasks that share it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class MemoryStore:
     Texts in a dictionary; ``down`` and ``read_only`` at any time; ``before_write`` runs in between.
 
     ``hidden`` maps a name to what every read of it returns, whatever is written; ``missed`` counts reads of a name that
-    fail as "not found". ``step`` runs before and after the effect of each call. With ``colliding``, of writes of one name
-    at one time all but the first fail, as in Airflow 2.11 on PostgreSQL. ``calls`` lists what was called.
+    fail as "not found". ``step`` runs before and after the effect of each call. With ``colliding``, of the writes of
+    one name at one time all but the first fail, as in Airflow 2.11 on PostgreSQL. ``calls`` lists what was called.
     """
 
     def __init__(self) -> None:
