@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from airflow_provider_atlas.cache.variables import Store
+from airflow_provider_atlas.cache.variables import Store, not_kept
 from airflow_provider_atlas.exceptions import StoreUnavailable
 from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT
 
@@ -99,29 +99,33 @@ class Claim:
 
     def _try(self, seconds: float) -> bool:
         before = self._store.read(self._name)
-        if self._is_fresh(self._name, _parse(before).get("nonce"), STALE):
+        nonce = _parse(before).get("nonce")
+        # A holder that was killed left one nonce in both, and its time in the holder has passed already.
+        if nonce != self._seen.get(self._holder_name, (None,))[0] and self._is_fresh(self._name, nonce, STALE):
             return False
         self._nonce = secrets.token_hex(8)
         if not self._wrote(self._name, {"nonce": self._nonce}, before):
             return False
         self._sleep(PAUSE)
-        if not self._is_candidate(before):
+        if not self._is_kept(self._name, before):
             return False
         before = self._store.read(self._holder_name)
         if self._has_holder(before):
             return False
         self._ends = self._monotonic() + seconds
         entry = {"nonce": self._nonce, "seconds": seconds, "closed_until": self._closed_until}
-        return self._wrote(self._holder_name, entry, before) and self._is_candidate(None)
+        if not (self._wrote(self._holder_name, entry, before) and self._is_kept(self._holder_name, before)):
+            return False
+        return self._is_kept(self._name, None)
 
-    def _is_candidate(self, before: str | None) -> bool:
-        """Whether our nonce still stands in the claim. It was written, so its absence is a failure of the store."""
+    def _is_kept(self, name: str, before: str | None) -> bool:
+        """Whether our nonce still stands in a Variable. It was written, so its absence is a failure of the store."""
         for _ in range(READS):
-            text = self._store.read(self._name)
+            text = self._store.read(name)
             if text not in (None, before):
                 return _parse(text).get("nonce") == self._nonce
             self._sleep(PAUSE)
-        raise StoreUnavailable("Airflow's Variables do not keep what is written")
+        raise not_kept(name)
 
     def _wrote(self, name: str, entry: dict[str, object], before: str | None) -> bool:
         """Write; ``False`` if another task wrote at the same time."""

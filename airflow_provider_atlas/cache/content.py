@@ -65,7 +65,7 @@ def decode(account: ServiceAccount, text: str, name: str, now: float) -> Content
         entries = [(str(sealed), float(end), bool(current)) for sealed, end, current in stored["tokens"]]
         refused_at = float(stored["refused_at"])
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
-        warn_once(name, f"The Variable {name} holds nothing that this version wrote, and will be written anew.")
+        warn_once(f"The Variable {name} holds nothing that this version wrote, and will be written anew.")
         return Content()
     opened = [(_open(account, entry[0]), entry) for entry in entries]
     ours: dict[bool, list[AccessToken]] = {True: [], False: []}
@@ -78,9 +78,7 @@ def decode(account: ServiceAccount, text: str, name: str, now: float) -> Content
         if token is None and sealing.is_sealed(entry[0]) and now - SKEW < entry[1] < now + LONGEST_LIFETIME
     )
     if len(opened) > len(ours[True]) + len(ours[False]) and not ours[True]:
-        warn_once(
-            name, f"The Variable {name} holds a token that this connection's secret does not open, and gets another."
-        )
+        warn_once(f"The Variable {name} holds a token that this connection's secret does not open, and gets another.")
     return Content(next(iter(ours[True]), None), tuple(ours[False]), refused_at, foreign)
 
 

@@ -163,7 +163,7 @@ class SharedToken:
         """
 
         def change() -> int:
-            tokens = self.read().tokens
+            tokens = self._stored.read_as_holder().tokens
             revoked, failure = [], None
             for token in tokens:
                 try:
@@ -174,11 +174,10 @@ class SharedToken:
             self._stored.take_out(revoked)
             if failure is not None:
                 raise failure
+            self._stored.remove()
             return len(tokens)
 
-        count = self._as_holder(change, seconds)
-        self._stored.remove()
-        return count
+        return self._as_holder(change, seconds)
 
     def read(self) -> Content:
         """What the store has and this secret opens."""
@@ -204,7 +203,8 @@ class SharedToken:
                                 return token
                             if self._claim.look()[1] > 0:  # since the last look
                                 continue
-                            if (token := self._request(backoff, wait, refused, must_store)) is not None:
+                            token = self._request(backoff, wait, refused, must_store)
+                            if token is not None or not wait:
                                 return token
                             continue
                 if not wait:
@@ -212,18 +212,18 @@ class SharedToken:
                 self._wait_for_holder()
 
     def _request(self, backoff: Backoff, wait: bool, refused: bool, must_store: bool) -> AccessToken | None:
-        """Request a token and store it; ``None`` if another round is to follow."""
+        """Request a token and store it; ``None`` if another round is to follow, or the old token to stay in use."""
         try:
             token = self._generate(self.generated)
             try:
                 self._superseded = self._stored.put(token, refused=refused)
-            except Overtaken:
-                self._give_back()
-                return None
             except StoreUnavailable as error:
+                if isinstance(error, Overtaken) and (not wait or self._monotonic() < self._deadline):
+                    self._give_back()
+                    return None
                 if must_store:
                     raise
-                warn_once(self._stored.names.token, f"This task's new Atlas token stays its own. {error}")
+                warn_once(f"This task's new Atlas token stays its own. {error}")
             return token
         except AtlasError as error:
             self._give_back()
@@ -277,9 +277,13 @@ class SharedToken:
             self.generated.pop()
 
     def _own(self, error: StoreUnavailable) -> AccessToken:
-        warn_once(self._stored.names.token, f"This task requests an Atlas token of its own. {error}")
+        warn_once(f"This task requests an Atlas token of its own. {error}")
         left = max(self._deadline - self._monotonic(), 0.0)
-        return call_with_retry(lambda: self._generate(self.generated), left, on_wait=self._on_wait)
+        try:
+            return call_with_retry(lambda: self._generate(self.generated), left, on_wait=self._on_wait)
+        except BaseException:  # as above
+            self._give_back()
+            raise
 
     def _fresh(self, content: Content) -> AccessToken | None:
         return content.token if renewal(content.token, self._clock()) is Renewal.NOT_YET else None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from airflow_provider_atlas.cache.claim import Claim
 from airflow_provider_atlas.cache.content import Content, decode, encode
 from airflow_provider_atlas.cache.memory import surely_expired
-from airflow_provider_atlas.cache.variables import Store, names_for
+from airflow_provider_atlas.cache.variables import Store, names_for, not_kept
 from airflow_provider_atlas.exceptions import StoreUnavailable
 from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.token import AccessToken
@@ -57,10 +57,12 @@ class StoredTokens:
         :raises StoreUnavailable: if no read confirms it.
         """
         failure: StoreUnavailable | None = None
-        for _ in range(WRITES + 1):
-            content = self._read_as_holder()
+        for writes_left in reversed(range(WRITES + 1)):
+            content = self.read_as_holder()
             if content.token is not None and content.token.value == token.value:
                 return content.superseded
+            if not writes_left:
+                break
             superseded = tuple(
                 old for old in content.tokens if old.value != token.value and not surely_expired(old, self._clock())
             )
@@ -69,14 +71,11 @@ class StoredTokens:
                 self._write(Content(token, superseded, refused_at, content.foreign))
             except StoreUnavailable as error:
                 failure = error
-        raise failure or StoreUnavailable(
-            f"The Variable {self.names.token} does not keep what is written: an environment variable or a secrets "
-            "backend may hide it"
-        )
+        raise failure or not_kept(self.names.token)
 
     def take_out(self, values: Collection[str]) -> None:
         """Take tokens that were revoked out of the store."""
-        content = self._read_as_holder()
+        content = self.read_as_holder()
         kept = replace(
             content,
             token=None if content.token is not None and content.token.value in values else content.token,
@@ -86,12 +85,13 @@ class StoredTokens:
             self._write(kept)
 
     def remove(self) -> None:
-        """Remove the Variables, unless they have tokens of the account's other secret."""
-        if not self.read().foreign:
+        """Remove the Variables, unless they have tokens of this secret or of the account's other one."""
+        content = self.read_as_holder()
+        if not (content.tokens or content.foreign):
             for name in self.names:
                 self._store.remove(name)
 
-    def _read_as_holder(self) -> Content:
+    def read_as_holder(self) -> Content:
         """
         Read what is about to be changed.
 

@@ -18,11 +18,18 @@ log = logging.getLogger(__name__)
 _warned: set[str] = set()
 
 
-def warn_once(name: str, message: str) -> None:
-    """Log a warning about a Variable, once in a process."""
-    if name not in _warned:
-        _warned.add(name)
+def warn_once(message: str) -> None:
+    """Log a warning about the store, once in a process."""
+    if message not in _warned:
+        _warned.add(message)
         log.warning("%s", message)
+
+
+def not_kept(name: str) -> StoreUnavailable:
+    """The error for a Variable that was written and that no read confirms."""
+    return StoreUnavailable(
+        f"The Variable {name} does not keep what is written: an environment variable or a secrets backend may hide it"
+    )
 
 
 class Names(NamedTuple):

@@ -1,14 +1,20 @@
-"""One writer at a time, without compare-and-set; whoever dies with the claim blocks nobody for long."""
+"""One holder at a time without compare-and-set, however long a call of the store takes."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
-from airflow_provider_atlas.cache.claim import HEARTBEAT, PAUSE, POLL, STALE, Claim
-from airflow_provider_atlas.exceptions import RateLimited, StoreUnavailable
-from tests.cache.fakes import MemoryStore
+from airflow_provider_atlas.cache.claim import PAUSE, STALE, Claim
+from airflow_provider_atlas.exceptions import StoreUnavailable
+from tests.cache.fakes import MemoryStore, StepsOf, Tasks
+
+#: For which the holders here say that they may be busy.
+SECONDS = 60.0
+#: A claim that is tried and released calls the store twelve times, the last four for the release; two steps each.
+STEPS = 24
 
 
 @pytest.fixture
@@ -17,190 +23,324 @@ def store():
 
 
 @pytest.fixture
-def claim(store, clock):
-    return Claim(store, "claim", clock=clock, monotonic=clock, sleep=clock.sleep)
+def make(store, clock):
+    def make(store=store, clock=clock):
+        return Claim(store, "claim", "holder", clock=clock, monotonic=clock, sleep=clock.sleep)
+
+    return make
 
 
-def held_by(store, nonce="another", wait=None, believed_until=1_800_000_000 + STALE):
-    store.texts["claim"] = json.dumps({"nonce": nonce, "wait": wait, "believed_until": believed_until})
+@pytest.fixture
+def claim(make):
+    return make()
+
+
+def nonce(store, name):
+    return json.loads(store.texts[name])["nonce"]
+
+
+def candidate(store, nonce="another"):
+    store.texts["claim"] = json.dumps({"nonce": nonce})
+
+
+def holder(store, nonce="another", seconds=SECONDS, closed_until=0.0):
+    store.texts["holder"] = json.dumps({"nonce": nonce, "seconds": seconds, "closed_until": closed_until})
+
+
+def is_tried(claim):
+    """Whether a task becomes the holder: it looks, then tries."""
+    if claim.look()[0]:
+        return False
+    with claim.held(SECONDS) as ours:
+        return ours
+
+
+# -- who has it ------------------------------------------------------------------------------------------------------
 
 
 def test_a_free_claim_is_taken_after_a_pause_and_given_back(claim, store, clock):
-    with claim.held() as ours:
+    with claim.held(SECONDS) as ours:
         assert ours
-        assert json.loads(store.texts["claim"])["nonce"]
+        assert claim.stands()
+        assert nonce(store, "claim") == nonce(store, "holder") != None  # noqa: E711
     assert clock.slept == [PAUSE]
-    assert store.texts["claim"] == "{}"
+    assert (nonce(store, "claim"), nonce(store, "holder")) == (None, None)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not json", "[]", "[" * 100_000, '{"nonce": 7}', '{"nonce": null}'])
-def test_what_is_no_claim_is_nobody_s(claim, store, text):
-    store.texts["claim"] = text
-    with claim.held() as ours:
-        assert ours
+@pytest.mark.parametrize("name", ["claim", "holder"])
+def test_a_text_without_a_nonce_belongs_to_nobody(claim, store, name, text):
+    store.texts[name] = text
+    assert is_tried(claim)
 
 
-def test_another_s_claim_is_respected_and_left_alone(claim, store, clock):
-    held_by(store)
-    with claim.held() as ours:
-        assert not ours
+def test_another_candidate_is_respected_and_its_nonce_left_alone(claim, store, clock):
+    candidate(store)
+    assert not is_tried(claim)
     assert clock.slept == []
-    assert json.loads(store.texts["claim"])["nonce"] == "another"
+    assert nonce(store, "claim") == "another"
+    assert "holder" not in store.texts
 
 
-def test_of_two_who_saw_it_free_the_last_writer_has_it(claim, store, clock, mocker):
-    mocker.patch.object(claim, "_sleep", side_effect=lambda seconds: held_by(store))
-    with claim.held() as ours:
+def test_another_holder_is_seen_and_respected_by_a_candidate_that_did_not_look(claim, store):
+    holder(store)
+    assert claim.look()[0]
+    with claim.held(SECONDS) as ours:
         assert not ours
-    assert json.loads(store.texts["claim"])["nonce"] == "another"
+    assert nonce(store, "holder") == "another"
+    assert nonce(store, "claim") is None
 
 
-@pytest.mark.parametrize("given_back", ["{}", '{"closed_until": 1800000040.0}'])
-def test_who_looks_again_when_the_winner_is_through_already_has_lost_a_race_and_no_store(
-    claim, store, mocker, given_back
-):
-    mocker.patch.object(claim, "_sleep", side_effect=lambda seconds: store.texts.update(claim=given_back))
-    with claim.held() as ours:
-        assert not ours
-    assert store.texts["claim"] == given_back
+def test_of_two_candidates_that_saw_it_free_the_last_writer_has_it(claim, store, mocker):
+    mocker.patch.object(claim, "_sleep", side_effect=lambda seconds: candidate(store))
+    assert not is_tried(claim)
+    assert nonce(store, "claim") == "another"
 
 
-def test_a_claim_whose_nonce_stands_still_is_taken_over(claim, store, clock):
-    held_by(store)
+@pytest.mark.parametrize("closed_until", [{}, {"closed_until": 1_800_000_040.0}])
+def test_a_candidate_that_looks_again_after_the_winner_released_has_lost(claim, store, mocker, closed_until):
+    released = json.dumps({"nonce": None, "last": "another", **closed_until})
+    mocker.patch.object(
+        claim, "_sleep", side_effect=lambda seconds: store.texts.update(claim=released, holder=released)
+    )
+    assert not is_tried(claim)
+    assert store.texts == {"claim": released, "holder": released}
+
+
+# -- stale nonces ----------------------------------------------------------------------------------------------------
+
+
+def test_a_candidate_whose_nonce_stands_still_is_replaced(claim, store, clock):
+    candidate(store)
     clock.now += 1000  # how old it is by other clocks means nothing
-    with claim.held() as ours:
-        assert not ours
+    assert not is_tried(claim)
     clock.now += STALE - 0.1
-    with claim.held() as ours:
-        assert not ours
+    assert not is_tried(claim)
     clock.now += 0.1
-    with claim.held() as ours:
-        assert ours
+    assert is_tried(claim)
 
 
-def test_a_claim_whose_nonce_moves_is_never_stale(claim, store, clock):
+def test_a_candidate_whose_nonce_moves_is_never_stale(claim, store, clock):
     for number in range(20):
-        held_by(store, f"nonce-{number}")
+        candidate(store, f"nonce-{number}")
         clock.now += STALE - 0.1
-        with claim.held() as ours:
-            assert not ours
+        assert not is_tried(claim)
 
 
-def test_a_holder_that_waits_moves_its_nonce_and_says_how_long_it_waits(claim, store, clock, mocker):
-    seen = []
-    store.before_write = lambda name, text: seen.append(json.loads(text))
-    with claim.held():
-        claim.keep(5)
-    nonces, waits = [claim["nonce"] for claim in seen[:-1]], [claim["wait"] for claim in seen[:-1]]
-    assert len(set(nonces)) == 4
-    assert waits == [None, 5.0, 5.0 - HEARTBEAT, 5.0 - 2 * HEARTBEAT]
-    assert sum(clock.slept) == PAUSE + 5
+@pytest.mark.parametrize(
+    ("stated", "taken"),
+    [(60, 60), (7199, 7199), (7200, STALE), (1e300, STALE), (float("nan"), STALE), ("soon", STALE), (None, STALE)],
+    ids=repr,
+)
+def test_a_holder_is_stale_after_the_seconds_that_it_stated(claim, store, clock, stated, taken):
+    holder(store, seconds=stated)
+    assert claim.look()[0]
+    clock.now += taken - 0.1
+    assert claim.look()[0]
+    clock.now += 0.2
+    assert is_tried(claim)
 
 
-def test_a_holder_that_lost_its_claim_stops_to_wait_and_leaves_the_new_one_alone(claim, store, clock):
-    with claim.held():
-        held_by(store)
-        claim.keep(60)
-    assert sum(clock.slept) == PAUSE
-    assert json.loads(store.texts["claim"])["nonce"] == "another"
-
-
-def test_waiting_for_a_holder_is_a_short_sleep(claim, store, clock):
-    held_by(store)
-    claim.wait(clock.now + 100)
-    assert clock.slept == [POLL]
-
-
-def test_who_may_not_wait_as_long_as_the_holder_does_is_told_how_long_that_is(claim, store, clock):
-    held_by(store, wait=42)
-    with pytest.raises(RateLimited) as caught:
-        claim.wait(clock.now)
-    assert caught.value.retry_after == 42
-
-
-def test_a_holder_that_has_died_while_it_waited_for_atlas_holds_up_not_even_who_may_not_wait(claim, store, clock):
-    with claim.held():
-        claim._write(28.0)
-        left_behind = store.texts["claim"]
-    store.texts["claim"] = left_behind
-    with pytest.raises(RateLimited):
-        claim.wait(clock.now)
+def test_an_int_of_some_hundred_digits_is_not_taken_as_seconds(claim, store, clock):
+    store.texts["holder"] = f'{{"nonce": "another", "seconds": {"9" * 400}}}'
+    assert claim.look()[0]
     clock.now += STALE
-    while not claim._try():
-        claim.wait(clock.now)  # an error would leave the claim to the dead for ever
-    assert sum(clock.slept) <= STALE + 2 * PAUSE + POLL
+    assert is_tried(claim)
 
 
-def test_a_holder_that_only_asks_atlas_is_given_a_little_longer(claim, store, clock):
-    held_by(store)
-    claim.wait(clock.now - STALE)
-    with pytest.raises(RateLimited, match="may not wait longer"):
-        claim.wait(clock.now - 2 * STALE)
+def test_a_holder_that_was_killed_holds_nobody_up_for_longer_than_it_stated(claim, store, clock):
+    candidate(store)  # a holder's nonce stands in both Variables
+    holder(store)
+    assert claim.look()[0]
+    clock.now += SECONDS
+    assert is_tried(claim)
 
 
-def test_a_store_that_keeps_nothing_is_an_error_and_no_lost_race(claim, store):
-    store.before_write = lambda name, text: store.texts.clear()
-    store.write = lambda name, text: None
-    with pytest.raises(StoreUnavailable, match="do not keep"), claim.held():
-        pass
+def test_a_new_candidate_after_a_killed_holder_is_respected(claim, store, clock):
+    holder(store, "killed")
+    assert claim.look()[0]
+    clock.now += SECONDS
+    candidate(store, "new")
+    assert not is_tried(claim)
+    assert nonce(store, "claim") == "new"
 
 
-@pytest.mark.parametrize(("wait", "told"), [("9" * 400, 3600), ("-1", 0), ("NaN", 0)])
-def test_a_wait_that_nobody_can_have_is_told_as_one_that_can_be_waited(claim, store, clock, wait, told):
-    store.texts["claim"] = f'{{"nonce": "another", "wait": {wait}, "believed_until": 1800000010.0}}'
-    with pytest.raises(RateLimited) as caught:
-        claim.wait(clock.now)
-    assert caught.value.retry_after == told
+# -- whether a holder may write --------------------------------------------------------------------------------------
 
 
-def test_who_gives_up_for_the_longest_wait_and_its_spread_is_believed(claim, store):
-    with claim.held():
-        claim.give_up(3960)
-    assert claim.closed_for() == 3600
-
-
-def test_who_gives_up_tells_the_others_not_to_ask_either(claim, store, clock):
-    with claim.held():
-        claim.give_up(40)
-    assert claim.closed_for() == pytest.approx(40)
-    clock.now += 41
-    assert claim.closed_for() == 0
-
-
-@pytest.mark.parametrize("until", [-STALE, 3600, 1e300, None, "soon"])
-def test_a_holder_is_not_believed_for_what_its_clock_alone_says(claim, store, clock, until):
-    held_by(store, wait=42, believed_until=clock.now + until if isinstance(until, float | int) else until)
-    claim.wait(clock.now)
-    assert clock.slept == [POLL]
-
-
-def test_who_takes_the_claim_next_does_not_lose_what_was_told(claim, store, clock):
-    with claim.held():
-        claim.give_up(40)
-    other = Claim(store, "claim", clock=clock, monotonic=clock, sleep=clock.sleep)
-    with other.held() as ours:
+@pytest.mark.parametrize(
+    ("change", "stands"),
+    [
+        (lambda store, clock: None, True),
+        (lambda store, clock: clock.sleep(SECONDS - 0.1), True),
+        (lambda store, clock: clock.sleep(SECONDS), False),
+        (lambda store, clock: holder(store), False),
+        (lambda store, clock: store.texts.clear(), False),
+        (lambda store, clock: candidate(store), True),
+    ],
+    ids=["at once", "in time", "too late", "replaced", "holder not found", "another candidate"],
+)
+def test_a_holder_may_write_in_time_and_while_it_was_not_replaced(claim, store, clock, change, stands):
+    with claim.held(SECONDS) as ours:
         assert ours
-        assert claim.closed_for() == pytest.approx(40 - PAUSE)
-    assert claim.closed_for() == pytest.approx(40 - PAUSE)
-    clock.now += 40
-    with other.held():
-        pass
-    assert store.texts["claim"] == "{}"
+        change(store, clock)
+        assert claim.stands() is stands
 
 
-@pytest.mark.parametrize("until", [None, "soon", -5, 1e300, 10**400])
-def test_a_word_that_nobody_can_have_given_closes_nothing(claim, store, until):
-    store.texts["claim"] = json.dumps({"closed_until": until})
-    assert claim.closed_for() == 0
+def test_a_holder_that_was_replaced_leaves_the_new_one_alone(claim, store):
+    with claim.held(SECONDS):
+        candidate(store)
+        holder(store)
+    assert (nonce(store, "claim"), nonce(store, "holder")) == ("another", "another")
 
 
-def test_a_store_that_fails_on_release_leaves_a_claim_that_goes_stale(claim, store):
-    with claim.held() as ours:
+# -- a store that fails ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["claim", "holder"])
+@pytest.mark.parametrize("text", [None, "", "by hand"])
+def test_a_variable_that_does_not_keep_what_is_written_is_an_error_that_names_it(claim, store, name, text):
+    store.hidden[name] = text
+    with pytest.raises(StoreUnavailable, match=f"The Variable {name} does not keep .* may hide it"):
+        is_tried(claim)
+
+
+@pytest.mark.parametrize("name", ["claim", "holder"])
+def test_one_read_that_fails_as_not_found_does_not_look_like_a_hidden_variable(claim, store, name):
+    store.before_write = lambda written, _: store.missed.update({written: written == name})
+    assert is_tried(claim)
+
+
+@pytest.mark.parametrize("name", ["claim", "holder"])
+def test_a_write_that_fails_beside_another_task_s_write_is_lost(claim, store, name):
+    def collide(written, _):
+        if written == name:
+            {"claim": candidate, "holder": holder}[name](store)
+            raise StoreUnavailable
+
+    store.before_write = collide
+    with claim.held(SECONDS) as ours:
+        assert not ours
+        store.before_write = lambda *_: None
+    assert nonce(store, name) == "another"
+    if name == "holder":
+        assert nonce(store, "claim") is None
+
+
+@pytest.mark.parametrize("name", ["claim", "holder"])
+@pytest.mark.parametrize("before", [None, '{"nonce": null}'])
+def test_a_write_that_fails_and_changes_nothing_is_an_error(claim, store, name, before):
+    if before is not None:
+        store.texts[name] = before
+
+    def fail(written, _):
+        if written == name:
+            raise StoreUnavailable
+
+    store.before_write = fail
+    with pytest.raises(StoreUnavailable):
+        is_tried(claim)
+
+
+def test_a_store_that_fails_at_the_release_leaves_a_nonce_that_becomes_stale(claim, make, store, clock):
+    with claim.held(SECONDS) as ours:
         assert ours
         store.down = True
+    store.down = False
+    other = make()
+    assert not is_tried(other)
+    clock.now += SECONDS
+    assert is_tried(other)
 
 
 def test_a_store_that_fails_before_is_an_error(claim, store):
     store.down = True
-    with pytest.raises(StoreUnavailable), claim.held():
+    with pytest.raises(StoreUnavailable), claim.held(SECONDS):
         pass
+
+
+@pytest.mark.parametrize("seconds", [0.9, 5, 100])
+@pytest.mark.parametrize("step", range(STEPS))
+def test_a_store_call_that_stalls_never_makes_two_holders(store, make, step, seconds):
+    tasks, inside = Tasks(), []
+
+    def work(store=store):
+        claim = make(store, tasks)
+        while True:
+            if not claim.look()[0]:
+                with claim.held(SECONDS) as ours:
+                    if ours:
+                        inside.append(claim)
+                        for _ in range(4):
+                            assert [other for other in inside if other.stands()] in ([claim], [])
+                            tasks.sleep(0.5)
+                        inside.remove(claim)
+                        return
+            tasks.sleep(1.1)
+
+    def work_later(delay):
+        tasks.sleep(delay)
+        work()
+
+    stalling = StepsOf(store, step, partial(tasks.sleep, seconds))
+    tasks.run(partial(work, stalling), *(partial(work_later, delay) for delay in (0.0, 0.3, 0.7, 3.0)))
+    assert next(stalling._steps) > step  # the step was reached
+    assert is_tried(make(clock=tasks))
+
+
+class Ended(BaseException):
+    """The task's timeout, or its end."""
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+def test_a_task_that_ends_in_a_store_call_leaves_the_claim_free_or_to_become_stale(store, make, clock, step):
+    def end():
+        raise Ended
+
+    ending = StepsOf(store, step, end)
+    with pytest.raises(Ended):
+        is_tried(make(ending))
+    assert next(ending._steps) > step
+    other, start = make(), clock.now
+    while not is_tried(other):
+        clock.sleep(1)
+    in_release = step >= STEPS - 8
+    assert clock.now - start <= (SECONDS + PAUSE + 1 if in_release else PAUSE)
+
+
+# -- what Atlas told a holder ----------------------------------------------------------------------------------------
+
+
+def test_a_holder_tells_the_others_for_how_long_atlas_refuses_requests(claim, make, clock):
+    with claim.held(SECONDS):
+        claim.close(40)
+    other = make()
+    assert other.look() == (False, pytest.approx(40))
+    clock.now += 41
+    assert other.look() == (False, 0)
+
+
+def test_the_longest_wait_with_its_spread_is_taken_as_the_longest(claim, make):
+    with claim.held(SECONDS):
+        claim.close(3960)
+    assert make().look()[1] == 3600
+
+
+def test_the_next_holder_keeps_what_was_told(claim, make, store, clock):
+    with claim.held(SECONDS):
+        claim.close(40)
+    other = make()
+    with other.held(SECONDS) as ours:
+        assert ours
+        assert claim.look() == (True, pytest.approx(40 - PAUSE))
+    assert claim.look() == (False, pytest.approx(40 - PAUSE))
+    clock.now += 40
+    with other.held(SECONDS):
+        pass
+    assert "closed_until" not in store.texts["holder"]
+
+
+@pytest.mark.parametrize("until", [None, "soon", True, -5, float("nan"), 1e300, 10**400, 1_800_004_501])
+def test_a_time_that_no_task_can_have_told_closes_nothing(claim, store, until):
+    store.texts["holder"] = json.dumps({"closed_until": until})
+    assert claim.look() == (False, 0)

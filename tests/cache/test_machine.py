@@ -1,4 +1,4 @@
-"""What one task has learned of the window reaches the others on its machine, and nothing else in that place does."""
+"""What one task was told of the rate limit reaches the others on its machine, and nothing else in that place does."""
 
 from __future__ import annotations
 
@@ -25,9 +25,18 @@ def test_nobody_knows_of_a_closed_window_at_first(account):
 
 
 @pytest.mark.parametrize(
-    ("until", "left"), [(NOW + 42.5, 42.5), (NOW, 0), (NOW - 60, 0), (NOW + 10 * LONGEST_WAIT, LONGEST_WAIT)]
+    ("until", "left"),
+    [
+        (NOW + 42.5, 42.5),
+        (NOW, 0),
+        (NOW - 60, 0),
+        (NOW + 1.1 * LONGEST_WAIT, 1.1 * LONGEST_WAIT),  # the longest wait with its spread
+        (NOW + 1.25 * LONGEST_WAIT, 0),
+        (NOW + 10 * LONGEST_WAIT, 0),
+        (NOW + 10 * 365 * 86_400, 0),
+    ],
 )
-def test_it_is_closed_until_the_moment_that_was_told_and_for_an_hour_at_most(account, until, left):
+def test_a_note_holds_until_its_time_and_is_ignored_if_that_is_far_beyond_the_longest_wait(account, until, left):
     machine.note_rate_limit(account, "generate", until)
     assert machine.rate_limited_for(account, "generate", NOW) == pytest.approx(left)
 
