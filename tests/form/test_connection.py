@@ -119,6 +119,25 @@ def test_the_test_button_reports_an_api_key_in_place_of_the_client_id(connection
     expect(connections.notice).not_to_contain_text("abcdefgh")
 
 
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("atlas_mine", "https://mine.example"),
+        ("atlas_look_alike", "https://cloud.mongodb.com.mine.example"),
+        ("atlas_subdomain", "https://sub.cloud.mongodb.com"),
+        ("atlas_ipv6", "https://[2001:db8::1]"),
+    ],
+)
+def test_the_test_button_refuses_a_host_that_the_deployment_does_not_allow(connections, account, sandbox, name, host):
+    connections.add(name, account | {"Atlas URL": host, "Port": 443})
+    connections.save()
+    sandbox.reset_counters()
+    connections.test(name)
+    expect(connections.notice).to_contain_text("Test Connection Failed")
+    expect(connections.notice).to_contain_text("[atlas] allowed_hosts")
+    assert sandbox.counters.token_requests == 0
+
+
 def test_a_reopened_connection_shows_all_values_and_masks_the_secret(connections, account, screenshot):
     connections.add("atlas_reopened", account)
     connections.show_extra_fields()
