@@ -111,11 +111,13 @@ class TokenSource(ABC):
 
     :param tokens: requests and revokes.
     :param cache: holds the token.
+    :param max_wait: seconds that a call may wait for Atlas in all.
     """
 
-    def __init__(self, tokens: Tokens, cache: TokenCache) -> None:
+    def __init__(self, tokens: Tokens, cache: TokenCache, max_wait: float) -> None:
         self._tokens = tokens
         self._cache = cache
+        self._max_wait = max_wait
         self._fetcher = self._fetch  # bound once: a warm `get` is called before each request
 
     def get(self, max_wait: float | None = None) -> AccessToken:
@@ -146,20 +148,18 @@ class TokenSource(ABC):
     def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> AccessToken | None:
         """Another token for the cache; ``allowed`` says whether it may be requested."""
 
+    def _wait(self, max_wait: float | None, need: Renewal = Renewal.MANDATORY) -> float:
+        """Seconds to wait for a new token: none while the old one is still valid."""
+        if need is Renewal.ADVISORY:
+            return 0
+        return self._max_wait if max_wait is None else max_wait
+
 
 class TaskToken(TokenSource):
-    """
-    Task scope: requests a token, which all hooks of the task share through ``cache``.
-
-    :param max_wait: seconds that a call may wait for Atlas in all.
-    """
-
-    def __init__(self, tokens: Tokens, cache: TokenCache, max_wait: float) -> None:
-        super().__init__(tokens, cache)
-        self._max_wait = max_wait
+    """Task scope: requests a token, which all hooks of the task share through ``cache``."""
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
-        return self._tokens.generate(_wait_for(need, self._max_wait if max_wait is None else max_wait))
+        return self._tokens.generate(self._wait(max_wait, need))
 
     def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> AccessToken | None:
         if not allowed:
@@ -188,8 +188,7 @@ class OwnToken(TaskToken):
                 self._tokens.revoke_or_warn(token, max(deadline - time.monotonic(), 0.0))
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
-        wait = _wait_for(need, self._max_wait if max_wait is None else max_wait)
-        return self._tokens.generate(wait, self._generated)
+        return self._tokens.generate(self._wait(max_wait, need), self._generated)
 
 
 class GivenToken(TokenSource):
@@ -200,14 +199,11 @@ class GivenToken(TokenSource):
     """
 
     def __init__(self, tokens: Tokens, cache: TokenCache, sealed: str) -> None:
-        super().__init__(tokens, cache)
+        super().__init__(tokens, cache, 0)
         self._sealed = sealed
 
-    def replace(self, refused: AccessToken, max_wait: float | None = None) -> NoReturn:
-        """There is no other token."""
+    def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> NoReturn:
         raise TokenExpired("Atlas refused the token that this task was given", status=401)
-
-    _replace = replace  # type: ignore[assignment]
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         token = self._tokens.unseal(self._sealed)
@@ -218,15 +214,10 @@ class GivenToken(TokenSource):
 
 
 class DeploymentToken(TokenSource):
-    """
-    Deployment scope: the token in Airflow's Variables, which all tasks share.
-
-    :param max_wait: seconds that a call may wait for Atlas in all.
-    """
+    """Deployment scope: the token in Airflow's Variables, which all tasks share."""
 
     def __init__(self, tokens: Tokens, max_wait: float, cache: TokenCache | None = None) -> None:
-        super().__init__(tokens, cache or TokenCache())
-        self._max_wait = max_wait
+        super().__init__(tokens, cache or TokenCache(), max_wait)
 
     def publish(self, token: AccessToken | None = None) -> tuple[AccessToken, list[str]]:
         """
@@ -260,14 +251,14 @@ class DeploymentToken(TokenSource):
         return self._shared(self._max_wait).dissolve(revoke, self._max_wait + self._tokens.request_time)
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
-        shared = self._shared(_wait_for(need, self._max_wait if max_wait is None else max_wait))
+        shared = self._shared(self._wait(max_wait, need))
         token = shared.get()
         if not shared.generated:
             metrics.count("reused")
         return self._tokens.mask(token)
 
     def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> AccessToken | None:
-        shared = self._shared(self._max_wait if max_wait is None else max_wait)
+        shared = self._shared(self._wait(max_wait))
         token = shared.replace(refused, allowed)
         if shared.generated:
             self._tokens.revoke_or_warn(refused)
@@ -283,8 +274,3 @@ class DeploymentToken(TokenSource):
             request_time=self._tokens.request_time,
             on_wait=metrics.waiting,
         )
-
-
-def _wait_for(need: Renewal, max_wait: float) -> float:
-    """Seconds to wait for a new token: none while the old one is still valid."""
-    return 0 if need is Renewal.ADVISORY else max_wait
