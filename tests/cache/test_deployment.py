@@ -57,7 +57,7 @@ def revoked():
 
 @pytest.fixture
 def make(account, store, clock, requested, revoked):
-    """A task's view of the deployment's token; ``outcomes`` are raised before a token is given after ``takes`` seconds."""
+    """A task's view of the token; ``outcomes`` are raised before a token is given, after ``takes`` seconds."""
 
     def make(*outcomes, max_wait=300.0, account=account, offset=0.0, store=store, takes=0.0, clock=clock, sleep=None):
         waiting = list(outcomes)

@@ -132,6 +132,22 @@ def test_threads_that_find_no_token_share_one_request_and_its_outcome(outcome, c
     assert len(issued) == 1
 
 
+@pytest.mark.parametrize("call", ["get", "replace"])
+def test_a_thread_waits_for_another_one_s_request_no_longer_than_it_may(call, clock, fetch):
+    cache, told = TokenCache(clock), []
+    refused = fetch(Renewal.MANDATORY)
+
+    def slow(need: Renewal) -> AccessToken:
+        with ThreadPoolExecutor(1) as other:  # asks while this request is under way
+            ask = {"get": lambda: cache.get(fetch, 0), "replace": lambda: cache.replace(refused, fetch, 0)}[call]
+            told.append(other.submit(ask).exception())
+        return fetch(need)
+
+    assert cache.get(slow).value == "token-2"
+    assert isinstance(told[0], RateLimited)
+    assert "max_wait" in str(told[0])
+
+
 def test_while_one_thread_renews_a_living_token_the_others_go_on_with_it(clock, fetch):
     cache = TokenCache(clock)
     cache.get(fetch)
