@@ -40,6 +40,13 @@ def test_what_waiting_does_not_cure_fails_at_once_and_says_why(error):
 
 
 @has_policies
+@pytest.mark.parametrize("try_number", [1, 3, 4, 5, 40])
+@pytest.mark.parametrize("error", [exceptions.ServerError(status=500), exceptions.AtlasApiError(status=502)])
+def test_a_task_s_first_error_inside_atlas_is_retried_however_often_the_task_was_tried(error, try_number):
+    assert AtlasRetryPolicy().evaluate(error, try_number, 50).action.value == "retry"
+
+
+@has_policies
 def test_other_errors_are_airflow_s_own_affair():
     assert AtlasRetryPolicy().evaluate(ValueError(), 1, 5).action.value == "default"
 

@@ -12,8 +12,10 @@ write that succeeds and that no read confirms is a store that does not work.
 
 A task that is killed leaves its nonce behind. A candidate's is stale after :data:`STALE` seconds. A holder states for
 how long it may be busy, which is longer than a request can take, and its nonce is stale after that. Both are measured
-by the observer's own monotonic clock from when it first saw the nonce, so that clocks need not agree. A holder that
-took longer than it stated must not write any more (:meth:`Claim.stands`).
+by the observer's own monotonic clock from when it first saw the nonce, so that clocks need not agree. For observers
+that do not wait that long, each of them new, the holder's end is stated by its clock as well, and holds with the
+:data:`~.refusals.SKEW` of clocks. A holder that took longer than it stated must not write any more
+(:meth:`Claim.stands`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from airflow_provider_atlas.cache.refusals import SKEW
 from airflow_provider_atlas.cache.variables import Store, not_kept
 from airflow_provider_atlas.exceptions import StoreUnavailable
 from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT
@@ -113,7 +116,8 @@ class Claim:
         if self._has_holder(before):
             return False
         self._ends = self._monotonic() + seconds
-        entry = {"nonce": self._nonce, "seconds": seconds, "closed_until": self._closed_until}
+        times = {"seconds": seconds, "ends": self._clock() + seconds, "closed_until": self._closed_until}
+        entry = {"nonce": self._nonce, **times}
         if not (self._wrote(self._holder_name, entry, before) and self._is_kept(self._holder_name, before)):
             return False
         return self._is_kept(self._name, None)
@@ -158,7 +162,9 @@ class Claim:
         believable = isinstance(until, float) and until - self._clock() < 1.25 * LONGEST_WAIT
         self._closed_until = float(until) if believable else 0.0
         bounded = isinstance(seconds, float) and seconds < 2 * LONGEST_WAIT
-        return self._is_fresh(self._holder_name, entry.get("nonce"), float(seconds) if bounded else STALE)
+        fresh = self._is_fresh(self._holder_name, entry.get("nonce"), float(seconds) if bounded else STALE)
+        ends = entry.get("ends")
+        return fresh and not (isinstance(ends, float) and ends + SKEW < self._clock())
 
     def _is_fresh(self, name: str, nonce: object, seconds: float) -> bool:
         """Whether a Variable has a nonce of another task that was first seen less than ``seconds`` ago."""

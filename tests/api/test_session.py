@@ -9,13 +9,17 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import requests
 
 from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.api import session as module
+from airflow_provider_atlas.cache.deployment import SharedToken
+from airflow_provider_atlas.hooks import tokens
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+from airflow_provider_atlas.oauth.retry import call_with_retry
 
 GROUPS = "/api/atlas/v2/groups"
 
@@ -260,6 +264,39 @@ def test_a_wait_longer_than_max_wait_is_not_started_and_the_response_is_returned
     atlas_sandbox.fail_next("api", status=429, headers={"Retry-After": "60"})
     assert AtlasServiceAccountHook(max_wait=59).get_conn().get(GROUPS).status_code == 429
     assert sleeps == []
+
+
+@pytest.mark.parametrize("scope", ["task", "deployment"])
+@pytest.mark.parametrize(
+    ("max_wait", "token_waits", "api", "slept"),
+    [
+        (6, [4], [(429, 4)], 4),  # the second wait would exceed it; each has a spread of a second
+        (10.5, [4], [(429, 4)], 8),
+        (10.5, [], [(429, 4), (429, 4), (429, 4)], 8),
+        (10.5, [4, 4, 4], [], 8),
+        (10.5, [], [(401, 0), (429, 4), (429, 4), (503, 4)], 8),
+        (3, [], [(429, 4)], 0),
+    ],
+)
+def test_max_wait_is_for_all_waits_of_one_call_together(
+    atlas_sandbox, mocker, store, sleeps, clock, scope, max_wait, token_waits, api, slept
+):
+    begin = clock.now - time.time()
+    sleeping = {"monotonic": clock, "sleep": clock.sleep, "clock": lambda: clock() - begin}
+    mocker.patch.object(tokens, "SharedToken", partial(SharedToken, **sleeping))
+    mocker.patch.object(tokens, "call_with_retry", partial(call_with_retry, clock=clock, sleep=clock.sleep))
+    for seconds in token_waits:
+        atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": str(seconds)})
+    for status, seconds in api:
+        atlas_sandbox.fail_next("api", status=status, headers={"Retry-After": str(seconds)})
+    hook = AtlasServiceAccountHook(max_wait=max_wait, cache_scope=scope)
+    start = clock.now
+    if slept < 4 * (len(token_waits) + sum(status != 401 for status, _ in api)):
+        with pytest.raises(exceptions.AtlasError):
+            hook.run(GROUPS)
+    else:
+        hook.run(GROUPS)
+    assert slept <= clock.now - start <= max_wait
 
 
 def test_under_many_429_no_call_is_lost_and_no_retry_is_too_early(atlas_sandbox):

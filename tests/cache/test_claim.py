@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from airflow_provider_atlas.cache.claim import PAUSE, STALE, Claim
+from airflow_provider_atlas.cache.refusals import SKEW
 from airflow_provider_atlas.exceptions import StoreUnavailable
 from tests.cache.fakes import MemoryStore, StepsOf, Tasks
 
@@ -154,6 +155,27 @@ def test_a_holder_that_was_killed_holds_nobody_up_for_longer_than_it_stated(clai
     assert claim.look()[0]
     clock.now += SECONDS
     assert is_tried(claim)
+
+
+@pytest.mark.parametrize(
+    ("later", "free"), [(0, False), (7000, False), (7000 + SKEW - 1, False), (7000 + SKEW + 1, True)]
+)
+def test_a_killed_holder_that_stated_longer_than_anybody_waits_holds_up_no_new_task_for_ever(
+    make, store, clock, later, free
+):
+    with make().held(7000):
+        left = dict(store.texts)
+    store.texts = left
+    clock.now += later
+    assert is_tried(make()) is free
+
+
+@pytest.mark.parametrize("ends", [None, "soon", True, float("nan"), 1e300])
+def test_an_end_that_no_holder_can_have_stated_changes_nothing(claim, store, clock, ends):
+    store.texts["holder"] = json.dumps({"nonce": "another", "seconds": SECONDS, "ends": ends})
+    assert claim.look()[0]
+    clock.now += SECONDS
+    assert not claim.look()[0]
 
 
 def test_a_new_candidate_after_a_killed_holder_is_respected(claim, store, clock):

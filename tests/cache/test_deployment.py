@@ -204,6 +204,17 @@ def test_a_task_that_waits_for_atlas_looks_at_the_store_again_before_it_requests
     assert requested == []
 
 
+def test_a_holder_does_not_request_if_another_task_was_told_to_wait_since_it_looked(make, store, names, clock):
+    start = clock.now
+
+    def told(name: str, text: str) -> None:
+        if name == names.claim and clock.now == start:
+            store.texts[names.holder] = json.dumps({"nonce": None, "closed_until": start + 20})
+
+    store.before_write = told
+    assert make().get().issued_at.timestamp() >= start + 20
+
+
 def test_a_rate_limit_is_waited_for_within_max_wait(make, clock):
     start = clock.now
     assert make(RateLimited(retry_after=60), RateLimited(retry_after=60)).get().value == "token-1"

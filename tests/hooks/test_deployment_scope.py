@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
+from functools import partial
 
 import pytest
 
 from airflow_provider_atlas import exceptions
-from airflow_provider_atlas.cache import claim, task
+from airflow_provider_atlas.cache import deployment, task
+from airflow_provider_atlas.cache.variables import names_for
 from airflow_provider_atlas.hooks import tokens
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from tests.conftest import deployment_token, shared_token
@@ -78,6 +79,28 @@ def test_a_token_that_a_refusal_replaced_is_revoked_once(worker, atlas_sandbox):
     assert atlas_sandbox.counters.token_requests == 2
 
 
+#: As many as the sandbox gives tokens to in a minute, if each requests two.
+TASKS = 5
+
+
+@pytest.mark.parametrize("trouble", ["hidden token", "hidden claim", "hidden holder", "read_only", "down"])
+@pytest.mark.parametrize(("code", "requests"), [("USER_UNAUTHORIZED", TASKS), ("", 2 * TASKS)])
+def test_a_fleet_without_rights_behind_a_store_that_fails_has_one_active_token_a_task(
+    worker, atlas_sandbox, store, trouble, code, requests
+):
+    client_id, secret = atlas_sandbox.add_account(rights=False, error_code=code)
+    credentials = {"client_id": client_id, "client_secret": secret, "base_url": atlas_sandbox.url}
+    if trouble.startswith("hidden"):
+        names = names_for(worker(**credentials).settings.account)
+        store.hidden[getattr(names, trouble.removeprefix("hidden "))] = "by hand"
+    else:
+        setattr(store, trouble, True)
+    for _ in range(TASKS):
+        with pytest.raises(exceptions.AtlasApiError, match="401"):
+            worker(**credentials).run(GROUPS)
+    assert (atlas_sandbox.counters.token_requests, atlas_sandbox.counters.active) == (requests, TASKS)
+
+
 @pytest.mark.parametrize(("code", "requests"), [("USER_UNAUTHORIZED", 1), ("", 2)])
 def test_a_fleet_without_rights_does_not_eat_up_the_tokens(worker, atlas_sandbox, code, requests):
     client_id, secret = atlas_sandbox.add_account(rights=False, error_code=code)
@@ -118,7 +141,7 @@ def test_a_revocation_that_cannot_be_noted_is_a_warning(worker, store, caplog):
 
 def test_a_rotation_that_cannot_publish_gives_its_token_back(worker, store, atlas_sandbox):
     def fail(name: str, text: str) -> None:
-        if "claim" not in name:
+        if "access_token" in name:
             raise exceptions.StoreUnavailable
 
     store.before_write = fail
@@ -127,22 +150,26 @@ def test_a_rotation_that_cannot_publish_gives_its_token_back(worker, store, atla
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
 
 
-def test_a_token_that_cannot_be_published_because_another_waits_for_atlas_is_given_back(worker, store, atlas_sandbox):
+def test_a_token_that_cannot_be_published_because_another_task_is_busy_is_given_back(
+    worker, store, atlas_sandbox, mocker, clock
+):
     hook = worker(max_wait=0)
     token = hook.generate_token()
-    waiting = {"nonce": "another", "wait": 40.0, "believed_until": time.time() + claim.STALE}
-    store.texts[shared_token(hook).claim_name] = json.dumps(waiting)
+    holder = {"nonce": "another", "seconds": 3600.0}
+    store.texts[names_for(hook.settings.account).holder] = json.dumps(holder)
+    mocker.patch.object(tokens, "SharedToken", partial(deployment.SharedToken, monotonic=clock, sleep=clock.sleep))
     with pytest.raises(exceptions.RateLimited):
         deployment_token(hook).publish(token)
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
 
 
 def test_the_deployment_s_tokens_can_be_taken_out_of_service(worker, store, atlas_sandbox, mocker):
-    mocker.patch.object(claim.Claim, "wait", side_effect=AssertionError("it waits for a claim, and that is its own"))
+    waits = mocker.patch.object(deployment.SharedToken, "_sleep_a_poll")
     worker().get_token()
     deployment_token(worker()).publish()
     assert deployment_token(worker()).dissolve() == 2
     assert (atlas_sandbox.counters.active, store.texts) == (0, {})
+    assert waits.call_count == 0  # for a claim that is its own
 
 
 def test_a_rate_limit_is_waited_for_by_the_one_who_asks(worker, atlas_sandbox):

@@ -290,6 +290,49 @@ def test_a_failed_revocation_at_the_end_of_with_is_a_warning(hook, atlas_sandbox
     assert "was not revoked and will expire by itself" in caplog.text
 
 
+class Ended(BaseException):
+    """The task's timeout, or its end."""
+
+
+@pytest.mark.parametrize(("error", "waits", "active"), [(None, 1, 0), (ValueError, 1, 0), (Ended, 0, 1)])
+def test_with_waits_on_the_way_out_unless_the_task_was_interrupted(
+    hook, atlas_sandbox, mocker, clock, error, waits, active
+):
+    patched = functools.partial(retry.call_with_retry, clock=clock, sleep=clock.sleep)
+    mocker.patch.object(tokens, "call_with_retry", patched)
+    atlas_sandbox.fail_next("revoke", status=429, headers={"Retry-After": "40"})
+    with contextlib.suppress(ValueError, Ended), hook as own:
+        own.get_token()
+        if error is not None:
+            raise error
+    assert (len(clock.slept), atlas_sandbox.counters.active) == (waits, active)
+
+
+def test_with_waits_on_the_way_out_for_all_its_tokens_no_longer_than_max_wait(atlas_sandbox, mocker, clock, caplog):
+    patched = functools.partial(retry.call_with_retry, clock=clock, sleep=clock.sleep)
+    mocker.patch.object(tokens, "call_with_retry", patched)
+    mocker.patch.object(tokens, "time", mocker.Mock(time=time.time, monotonic=clock))
+    for _ in range(9):
+        atlas_sandbox.fail_next("revoke", status=429, headers={"Retry-After": "40"})
+    with AtlasServiceAccountHook(max_wait=100) as own:
+        for _ in range(3):
+            token = own.get_token()
+            own._source._cache.drop(token.value)
+    assert sum(clock.slept) <= 100
+    assert caplog.text.count("was not revoked and will expire by itself") == 3
+
+
+def test_with_revokes_a_token_whose_request_the_task_s_end_interrupted(hook, atlas_sandbox, mocker):
+    def end_after(call):
+        call()
+        raise Ended
+
+    mocker.patch.object(tokens, "uninterrupted", end_after)
+    with pytest.raises(Ended), hook as own:
+        own.get_token()
+    assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
+
+
 def test_with_does_not_revoke_an_expired_token(hook, atlas_sandbox, mocker):
     with hook as own:
         own.get_token()

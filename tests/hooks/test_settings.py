@@ -156,6 +156,25 @@ def test_airflow_options_apply_where_the_connection_sets_nothing(monkeypatch):
     assert settings.max_wait == 18.0
 
 
+@pytest.mark.parametrize("extra", [{}, dict.fromkeys([*EXTRA, "proxies"], ""), dict.fromkeys([*EXTRA, "proxies"])])
+def test_options_that_are_set_but_empty_count_as_not_set(extra, monkeypatch):
+    for name in ("CACHE_SCOPE", "TIMEOUT", "MAX_WAIT"):
+        monkeypatch.setenv(f"AIRFLOW__ATLAS__{name}", "")
+    settings = Settings.from_connection(connection(extra=extra))
+    assert (settings.cache_scope, settings.transport.timeout, settings.max_wait) == ("task", 30.0, 300.0)
+
+
+@pytest.mark.parametrize("value", ["", None])
+def test_an_extra_that_is_empty_leaves_the_deployment_s_option_in_force(value, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ATLAS__MAX_WAIT", "17")
+    assert Settings.from_connection(connection(extra={"max_wait": value})).max_wait == 17.0
+
+
+def test_a_zero_is_not_empty(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ATLAS__MAX_WAIT", "17")
+    assert Settings.from_connection(connection(extra={"max_wait": 0})).max_wait == 0.0
+
+
 def test_arguments_of_the_hook_override_the_connection():
     settings = Settings.from_connection(connection(extra=EXTRA), cache_scope="task", max_wait=1)
     assert (settings.cache_scope, settings.max_wait) == ("task", 1.0)

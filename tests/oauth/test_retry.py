@@ -27,6 +27,14 @@ def test_it_waits_until_atlas_answers(clock):
     assert [30 <= clock.slept[0] <= 33, 10 <= clock.slept[1] <= 11] == [True, True]
 
 
+def test_waits_for_429_do_not_use_up_the_tries_of_a_later_500(clock):
+    limited, failed = errors.RateLimited(retry_after=1), errors.ServerError(status=500)
+    call = answers(*[limited] * 5, failed, failed, limited, failed, "token")
+    assert call_with_retry(call, 300, clock=clock, sleep=clock.sleep) == "token"
+    with pytest.raises(errors.ServerError):
+        call_with_retry(answers(limited, failed, failed, failed, failed, "late"), 300, clock=clock, sleep=clock.sleep)
+
+
 def test_it_never_adds_a_backoff_to_what_atlas_said(clock):
     call = answers(*[errors.RateLimited(retry_after=20)] * 5, "token")
     call_with_retry(call, 300, clock=clock, sleep=clock.sleep)

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_atlas import exceptions as errors
-from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, retry_after, seconds_to_wait, stated_limit
+from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, Backoff, retry_after, seconds_to_wait, stated_limit
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 
@@ -132,9 +132,51 @@ def test_a_deferred_wait_does_not_cure_more_than_that(error):
         (errors.TokenLimitReached(), 1),
         (errors.CertificateRefused(), 1),
         (errors.UnexpectedResponse(), 1),
-        (errors.ServerError(), 4),
         (ValueError(), 1),
     ],
 )
 def test_what_waiting_does_not_cure_is_not_waited_for(error, attempt):
     assert seconds_to_wait(error, attempt) is None
+
+
+LIMITED, FAILED = errors.RateLimited(retry_after=1), errors.ServerError(status=500)
+NOT_FOUND, UNREACHABLE = errors.ConnectionNotFound(), errors.AtlasUnreachable()
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        [FAILED] * 4,
+        [LIMITED] * 9 + [FAILED] * 4,
+        [FAILED, LIMITED, FAILED, LIMITED, FAILED, LIMITED, FAILED],
+        [FAILED, FAILED, FAILED, NOT_FOUND, UNREACHABLE, LIMITED, FAILED],
+        [NOT_FOUND] * 4,
+        [UNREACHABLE] * 50 + [NOT_FOUND] * 4,
+        [LIMITED, errors.InvalidClient()],
+        [LIMITED, errors.TokenLimitReached()],
+    ],
+)
+def test_failures_are_counted_by_kind_and_only_the_last_of_these_is_not_waited_for(failures):
+    backoff = Backoff()
+    waits = [backoff.seconds(error) for error in failures]
+    assert None not in waits[:-1]
+    assert waits[-1] is None
+
+
+@pytest.mark.parametrize("failures", [[LIMITED] * 100, [UNREACHABLE] * 100, [errors.ServiceUnavailable()] * 100])
+def test_what_passes_by_itself_is_waited_for_without_an_end(failures):
+    backoff = Backoff()
+    assert None not in [backoff.seconds(error) for error in failures]
+
+
+def test_waits_of_one_kind_do_not_lengthen_those_of_another():
+    backoff = Backoff()
+    for _ in range(9):
+        backoff.seconds(errors.AtlasUnreachable())
+    assert backoff.seconds(errors.AtlasUnreachable()) >= 60
+    assert backoff.seconds(FAILED) <= 2
+
+
+def test_only_a_deferred_backoff_waits_for_the_cap():
+    assert Backoff().seconds(errors.TokenLimitReached()) is None
+    assert 60 <= Backoff(deferred=True).seconds(errors.TokenLimitReached()) <= 66

@@ -82,6 +82,31 @@ def test_a_cancelled_one_gives_its_place_up():
     assert order == [0, 2]
 
 
+@pytest.mark.parametrize(
+    ("stated", "longest"),
+    [
+        ({"limit": 10, "window": 60.0, "retry_after": 5.0}, 60.0),
+        ({"limit": 10, "retry_after": 5.0}, 0.0),
+        ({"window": 60.0}, 0.0),
+        ({"retry_after": 720.0}, 0.0),
+    ],
+)
+@pytest.mark.parametrize("gap", [0.1, 5.0, 12.0, 100.0])
+def test_steady_traffic_teaches_no_more_than_what_was_stated(stated, longest, gap):
+    world = World()
+    gate = Gate(world.clock, world.sleep)
+    for _ in range(60):
+        gate.close(RateLimited(**stated), stated.get("retry_after", 30.0))
+        world.now += gate.closed_for
+        for _ in range(9):
+            gate.count()
+            world.now += gap
+        assert gate.closed_for == 0  # nine of ten
+        gate.count()
+        assert gate.closed_for == pytest.approx(max(longest - 9 * gap, 0))
+        world.now += gate.closed_for
+
+
 def test_a_refusal_that_is_no_limit_closes_the_gate_and_teaches_nothing():
     world = World()
     gate = Gate(world.clock, world.sleep)
