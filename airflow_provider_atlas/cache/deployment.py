@@ -212,30 +212,31 @@ class SharedToken:
                 self._wait_for_holder()
 
     def _request(self, backoff: Backoff, wait: bool, refused: bool, must_store: bool) -> AccessToken | None:
-        """Request a token and store it; ``None`` if another round is to follow."""
+        """Request a token and store it; ``None`` if another round is to follow. An error leaves no token."""
         try:
-            token = self._generate(self.generated)
             try:
-                self._superseded = self._stored.put(token, refused=refused)
-            except Overtaken:
+                token = self._generate(self.generated)
+                try:
+                    self._superseded = self._stored.put(token, refused=refused)
+                except Overtaken:
+                    self._give_back()
+                    return None
+                except StoreUnavailable as error:
+                    if must_store:
+                        raise
+                    warn_once(self._stored.names.token, f"This task's new Atlas token stays its own. {error}")
+                return token
+            except AtlasError as error:
                 self._give_back()
-                return None
-            except StoreUnavailable as error:
-                if must_store:
+                seconds = backoff.seconds(error)
+                if seconds is None:
                     raise
-                warn_once(self._stored.names.token, f"This task's new Atlas token stays its own. {error}")
-            return token
-        except AtlasError as error:
-            self._give_back()
-            seconds = backoff.seconds(error)
-            if seconds is None:
-                raise
-            self._claim.close(seconds)
-            if not wait or self._monotonic() + seconds > self._deadline:
-                raise
-            self._on_wait(error, seconds)
-            return None
-        except BaseException:  # the task's timeout, or its end
+                self._claim.close(seconds)
+                if not wait or self._monotonic() + seconds > self._deadline:
+                    raise
+                self._on_wait(error, seconds)
+                return None
+        except BaseException:  # the task's timeout, or its end; also while a token is given back
             self._give_back()
             raise
 
