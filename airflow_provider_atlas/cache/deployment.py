@@ -212,30 +212,35 @@ class SharedToken:
                 self._wait_for_holder()
 
     def _request(self, backoff: Backoff, wait: bool, refused: bool, must_store: bool) -> AccessToken | None:
-        """Request a token and store it; ``None`` if another round is to follow, or the old token to stay in use."""
+        """
+        Request a token and store it. An error leaves no token.
+
+        :return: ``None`` if another round is to follow, or the old token to stay in use.
+        """
         try:
-            token = self._generate(self.generated)
             try:
-                self._superseded = self._stored.put(token, refused=refused)
-            except StoreUnavailable as error:
-                if isinstance(error, Overtaken) and (not wait or self._monotonic() < self._deadline):
-                    self._give_back()
-                    return None
-                if must_store:
+                token = self._generate(self.generated)
+                try:
+                    self._superseded = self._stored.put(token, refused=refused)
+                except StoreUnavailable as error:
+                    if isinstance(error, Overtaken) and (not wait or self._monotonic() < self._deadline):
+                        self._give_back()
+                        return None
+                    if must_store:
+                        raise
+                    warn_once(f"This task's new Atlas token stays its own. {error}")
+                return token
+            except AtlasError as error:
+                self._give_back()
+                seconds = backoff.seconds(error)
+                if seconds is None:
                     raise
-                warn_once(f"This task's new Atlas token stays its own. {error}")
-            return token
-        except AtlasError as error:
-            self._give_back()
-            seconds = backoff.seconds(error)
-            if seconds is None:
-                raise
-            self._claim.close(seconds)
-            if not wait or self._monotonic() + seconds > self._deadline:
-                raise
-            self._on_wait(error, seconds)
-            return None
-        except BaseException:  # the task's timeout, or its end
+                self._claim.close(seconds)
+                if not wait or self._monotonic() + seconds > self._deadline:
+                    raise
+                self._on_wait(error, seconds)
+                return None
+        except BaseException:  # the task's timeout, or its end; also while a token is given back
             self._give_back()
             raise
 

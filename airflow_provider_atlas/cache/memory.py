@@ -12,9 +12,10 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import Future
+from contextlib import contextmanager
 from enum import Enum
 from functools import partial
 
@@ -57,9 +58,10 @@ class _Interrupted(Exception):
 
 
 Fetch = Callable[[Renewal], AccessToken]
+Flight = Future[AccessToken | None]
 
 
-def _wait(flight: Future[AccessToken | None], longest: float | None) -> None:
+def _wait(flight: Flight, longest: float | None) -> None:
     if longest is not None and not futures.wait([flight], longest).done:
         raise RateLimited("Another thread of this task is requesting the token, and was not ready within max_wait")
 
@@ -75,7 +77,7 @@ class TokenCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._held: tuple[AccessToken, float] | None = None  # with the time until which nobody needs to look at it
-        self._flight: Future[AccessToken | None] | None = None
+        self._flight: Flight | None = None
         self._refused_at = 0.0  # when a refusal last caused a new token
         self._replacing = False  # whether the flight is for a refused token
         _live.add(self)
@@ -91,17 +93,18 @@ class TokenCache:
         held = self._held
         if held is not None and self._clock() < held[1]:
             return held[0]
-        with self._lock:
-            held, now = self._held, self._clock()
-            if held is not None and now < held[1]:
-                return held[0]
-            token = held[0] if held is not None else None
-            need = renewal(token, now)
-            leading, flight = self._board(replacing=False)
-        if leading:
-            self._lead(flight, partial(fetch, need), need)
-        elif token is not None and need is Renewal.ADVISORY:
-            return token
+        with self._ending(Future()) as own:
+            with self._lock:
+                held, now = self._held, self._clock()
+                if held is not None and now < held[1]:
+                    return held[0]
+                token = held[0] if held is not None else None
+                need = renewal(token, now)
+                flight = self._board(own, replacing=False)
+            if flight is own:
+                self._lead(own, partial(fetch, need), need)
+            elif token is not None and need is Renewal.ADVISORY:
+                return token
         if token is not None and need is Renewal.ADVISORY and (error := flight.exception()) is not None:
             log.warning("The Atlas token %s could not be renewed yet and stays in use: %s", token.fingerprint, error)
             return token
@@ -124,40 +127,48 @@ class TokenCache:
         :return: ``None`` if there is no other token. The refused one stays: another would be refused as well.
         """
         while True:
-            with self._lock:
-                if self._held is not None and self._held[0].value != refused.value:
-                    return self._held[0]
-                leading, flight = self._board(replacing=True)
-                same_purpose = self._replacing
-                now = self._clock()
-                allowed = may_request(self._refused_at, now)
-                if leading and allowed:
-                    self._refused_at = now
-            if leading:
-                self._lead(flight, partial(fetch, allowed), Renewal.MANDATORY)
+            with self._ending(Future()) as own:
+                with self._lock:
+                    if self._held is not None and self._held[0].value != refused.value:
+                        return self._held[0]
+                    flight = self._board(own, replacing=True)
+                    same_purpose = self._replacing
+                    now = self._clock()
+                    allowed = may_request(self._refused_at, now)
+                    if flight is own and allowed:
+                        self._refused_at = now
+                if flight is own:
+                    self._lead(own, partial(fetch, allowed), Renewal.MANDATORY)
             _wait(flight, longest)
             error = flight.exception()  # a renewal's result says nothing about the refused token: look again
-            if leading or (same_purpose and not isinstance(error, _Interrupted)):
+            if flight is own or (same_purpose and not isinstance(error, _Interrupted)):
                 return flight.result()
 
-    def _board(self, *, replacing: bool) -> tuple[bool, Future[AccessToken | None]]:
-        """Join the request that is under way, or lead one. The lock is held."""
-        if self._flight is not None:
-            return False, self._flight
-        self._flight, self._replacing = Future(), replacing
-        return True, self._flight
+    def _board(self, own: Flight, *, replacing: bool) -> Flight:
+        """Join the request that is under way, or lead one of one's own. The lock is held."""
+        if self._flight is None:
+            self._flight, self._replacing = own, replacing
+        return self._flight
 
-    def _lead(self, flight: Future[AccessToken | None], fetch: Callable[[], AccessToken | None], need: Renewal) -> None:
+    @contextmanager
+    def _ending(self, own: Flight) -> Iterator[Flight]:
+        """End a request of this thread's own, also if the task's timeout or Ctrl-C, which is its alone, interrupts."""
+        try:
+            yield own
+        finally:
+            if not own.done():
+                with self._lock:
+                    self._flight = None if self._flight is own else self._flight
+                own.set_exception(_Interrupted())
+
+    def _lead(self, flight: Flight, fetch: Callable[[], AccessToken | None], need: Renewal) -> None:
         try:
             token = fetch()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - raised by `result`
             with self._lock:
                 self._flight = None
                 if self._held is not None and need is Renewal.ADVISORY:
                     self._held = self._held[0], self._next_look(self._held[0])
-            if not isinstance(error, Exception):  # a task's time-out or Ctrl-C belongs to this thread alone
-                flight.set_exception(_Interrupted())
-                raise
             flight.set_exception(error)
         else:
             with self._lock:

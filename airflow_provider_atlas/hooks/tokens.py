@@ -182,10 +182,18 @@ class OwnToken(TaskToken):
 
         :param max_wait: seconds to wait for Atlas in all.
         """
-        deadline = time.monotonic() + max_wait
-        for token in self._generated:
+        try:
+            self._close(time.monotonic() + max_wait)
+        except BaseException:  # the task's timeout: what is left is revoked without a wait
+            self._close(0.0)
+            raise
+
+    def _close(self, deadline: float) -> None:
+        while self._generated:
+            token = self._generated[-1]
             if not surely_expired(token, time.time()):
                 self._tokens.revoke_or_warn(token, max(deadline - time.monotonic(), 0.0))
+            self._generated.pop()
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         return self._tokens.generate(self._wait(max_wait, need), self._generated)

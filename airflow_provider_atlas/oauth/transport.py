@@ -57,6 +57,8 @@ def uninterrupted(call: Callable[[], T]) -> T:
     outcome: Future[T] = Future()
 
     def run() -> None:
+        if not outcome.set_running_or_notify_cancel():
+            return
         try:
             outcome.set_result(call())
         except BaseException as error:  # noqa: BLE001 - raised by `result`
@@ -67,6 +69,6 @@ def uninterrupted(call: Callable[[], T]) -> T:
         thread.start()
         thread.join()
     finally:
-        if thread.ident is not None:
+        if not outcome.cancel():  # the call has begun; a thread that has not will not make it
             thread.join()
     return outcome.result()

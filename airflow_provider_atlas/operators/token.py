@@ -86,14 +86,17 @@ class GenerateTokenOperator(AtlasBaseOperator):
 
     def _output(self, settings: Settings, sealed: str | None, deadline: float) -> dict[str, Any]:
         tokens = Tokens(settings.account, settings.transport)
-        token = tokens.unseal(sealed) if sealed is not None else None
+        token: AccessToken | None = None
         replaced: list[str] = []
         generated: list[AccessToken] = []
         try:
+            if sealed is not None:
+                generated.append(token := tokens.unseal(sealed))
             if self.share:
                 # A token that is there already waits for the holder of the claim only, for which nobody can defer.
                 wait = self._wait_on_worker(deadline) if token is None else max(deadline - time.time(), 0.0)
                 token, replaced = DeploymentToken(tokens, wait).publish(token)
+                generated.clear()  # the store has it
             elif token is None:
                 token = tokens.generate(self._wait_on_worker(deadline), generated)
             return {
