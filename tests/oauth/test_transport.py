@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
+
 import pytest
 
 from airflow_provider_atlas.exceptions import RateLimited
@@ -15,27 +18,31 @@ class Ended(BaseException):
 
 @pytest.fixture
 def interrupt(mocker):
-    """Interrupt the task before or after its request starts, or while it waits; a second wait lets the request end."""
+    """Interrupt the task around the start of its thread, or while it waits for the call that has begun."""
 
-    def interrupt(when):
-        class Thread:
-            def __init__(self, *, target, **_):
-                self.target, self.ident, self.waits = target, None, 0
+    def interrupt(when, begun):
+        class Thread(threading.Thread):
+            waits = 0
 
             def start(self):
                 if when == "before the start":
                     raise Ended
-                self.ident = 1
+                if when == "before the call has begun":
+                    threading.Timer(0.05, super().start).start()
+                    raise Ended
+                super().start()
                 if when == "after the start":
+                    assert begun.wait(10)
                     raise Ended
 
-            def join(self):
+            def join(self, timeout=None):
                 self.waits += 1
                 if when == "during the wait" and self.waits == 1:
+                    assert begun.wait(10)
                     raise Ended
-                self.target()
+                super().join(timeout)
 
-        mocker.patch.object(transport.threading, "Thread", Thread)
+        mocker.patch.object(transport, "threading", SimpleNamespace(Thread=Thread))
 
     return interrupt
 
@@ -54,10 +61,23 @@ def test_a_call_s_error_is_raised(error):
     assert caught.value is error
 
 
-@pytest.mark.parametrize(("when", "calls"), [("before the start", 0), ("after the start", 1), ("during the wait", 1)])
-def test_an_interruption_is_raised_after_the_call_has_ended(when, calls, interrupt):
-    done = []
-    interrupt(when)
+@pytest.mark.parametrize(
+    ("when", "calls"),
+    [("before the start", 0), ("before the call has begun", 0), ("after the start", 1), ("during the wait", 1)],
+)
+def test_an_interruption_is_raised_after_a_call_that_has_begun_and_prevents_any_other(when, calls, interrupt):
+    done, begun = [], threading.Event()
+
+    def call():
+        begun.set()
+        threading.Event().wait(0.05)  # the interruption comes now
+        done.append("token")
+
+    interrupt(when, begun)
     with pytest.raises(Ended):
-        uninterrupted(lambda: done.append("token"))
+        uninterrupted(call)
+    assert len(done) == calls
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(10)
     assert len(done) == calls

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 
 import pytest
@@ -187,7 +188,10 @@ def test_a_token_whose_task_was_cancelled_meanwhile_is_given_back(atlas_sandbox)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
 
-    asyncio.run(main())  # ends when the thread has
+    asyncio.run(main())
+    for thread in threading.enumerate():
+        if thread.name == "atlas-request":
+            thread.join()
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
 
 
