@@ -2,7 +2,7 @@
 
 Errors that no retry cures are ``AirflowFailException`` s, so that Airflow does not spend retries and a worker slot on
 them. Each type says what the reader of the log should do next (``remedy``). Texts from Atlas are scrubbed before they
-get here (see :func:`airflow_provider_atlas.oauth.responses.words`).
+get here (see ``airflow_provider_atlas.oauth.responses.words``).
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class AtlasTokenTrigger(BaseTrigger):
     absolute. Arguments of other releases are ignored where unknown and have a default where missing.
 
     The event has ``status``: ``success`` with ``token``, sealed, or ``revoked``, the sealed tokens that were revoked;
-    or ``error`` with ``error``, see :mod:`airflow_provider_atlas.triggers.events`. It repeats ``deadline``.
+    or ``error`` with ``error``, see ``airflow_provider_atlas.triggers.events``. It repeats ``deadline``.
 
     :param atlas_conn_id: id of the connection.
     :param action: ``generate`` or ``revoke``.
