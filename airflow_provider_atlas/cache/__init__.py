@@ -1,1 +1,1 @@
-"""Where a token lives between calls. Knows tokens and clocks, no HTTP and no Airflow connection."""
+"""Where a token is stored between calls. It uses no HTTP and no Airflow connection."""

@@ -93,7 +93,7 @@ class GenerateTokenOperator(AtlasBaseOperator):
             if sealed is not None:
                 generated.append(token := tokens.unseal(sealed))
             if self.share:
-                # A token that is there already waits for the holder of the claim only, for which nobody can defer.
+                # A token that was generated already waits for the holder of the claim only: no deferral can do that.
                 wait = self._wait_on_worker(deadline) if token is None else max(deadline - time.time(), 0.0)
                 token, replaced = DeploymentToken(tokens, wait).publish(token)
                 generated.clear()  # the store has it
