@@ -281,7 +281,7 @@ def test_a_store_that_fails_before_is_an_error(claim, store):
         pass
 
 
-@pytest.mark.parametrize("seconds", [0.9, 5, 100])
+@pytest.mark.parametrize("seconds", [0.9, 5, 12, 25, 100])
 @pytest.mark.parametrize("step", range(STEPS))
 def test_a_store_call_that_stalls_never_makes_two_holders(store, make, step, seconds):
     tasks, writing = Tasks(), []
