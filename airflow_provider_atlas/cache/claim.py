@@ -98,7 +98,8 @@ class Claim:
 
     def stands(self) -> bool:
         """Whether this holder may still write: in time, and not replaced."""
-        return self._monotonic() < self._ends and self._read(self._holder_name).get("nonce") == self._nonce
+        replaced = self._read(self._holder_name).get("nonce") != self._nonce  # first: the read itself may stall
+        return not replaced and self._monotonic() < self._ends
 
     def _try(self, seconds: float) -> bool:
         before = self._store.read(self._name)
