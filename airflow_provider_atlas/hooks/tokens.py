@@ -111,11 +111,14 @@ class TokenSource(ABC):
 
     :param tokens: requests and revokes.
     :param cache: holds the token.
+    :param max_wait: seconds that a call may wait for Atlas in all, and for another thread's request.
     """
 
-    def __init__(self, tokens: Tokens, cache: TokenCache) -> None:
+    def __init__(self, tokens: Tokens, cache: TokenCache, max_wait: float = 0) -> None:
         self._tokens = tokens
         self._cache = cache
+        self._max_wait = max_wait
+        self._longest = max_wait + tokens.request_time
         self._fetcher = self._fetch  # bound once: a warm `get` is called before each request
 
     def get(self, max_wait: float | None = None) -> AccessToken:
@@ -125,7 +128,7 @@ class TokenSource(ABC):
         :param max_wait: seconds to wait for Atlas in all, instead of the source's.
         """
         if max_wait is None:
-            return self._cache.get(self._fetcher)
+            return self._cache.get(self._fetcher, self._longest)
         return self._cache.get(partial(self._fetch, max_wait=max_wait), max_wait + self._tokens.request_time)
 
     def replace(self, refused: AccessToken, max_wait: float | None = None) -> AccessToken | None:
@@ -135,7 +138,7 @@ class TokenSource(ABC):
         :param max_wait: as for :meth:`get`.
         :return: ``None`` if there is no other token: then the refusal is about rights.
         """
-        longest = None if max_wait is None else max_wait + self._tokens.request_time
+        longest = self._longest if max_wait is None else max_wait + self._tokens.request_time
         return self._cache.replace(refused, partial(self._replace, refused, max_wait), longest)
 
     @abstractmethod
@@ -148,15 +151,7 @@ class TokenSource(ABC):
 
 
 class TaskToken(TokenSource):
-    """
-    Task scope: requests a token, which all hooks of the task share through ``cache``.
-
-    :param max_wait: seconds that a call may wait for Atlas in all.
-    """
-
-    def __init__(self, tokens: Tokens, cache: TokenCache, max_wait: float) -> None:
-        super().__init__(tokens, cache)
-        self._max_wait = max_wait
+    """Task scope: requests a token, which all hooks of the task share through ``cache``."""
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         return self._tokens.generate(_wait_for(need, self._max_wait if max_wait is None else max_wait))
@@ -233,8 +228,7 @@ class DeploymentToken(TokenSource):
     """
 
     def __init__(self, tokens: Tokens, max_wait: float, cache: TokenCache | None = None) -> None:
-        super().__init__(tokens, cache or TokenCache())
-        self._max_wait = max_wait
+        super().__init__(tokens, cache or TokenCache(), max_wait)
 
     def publish(self, token: AccessToken | None = None) -> tuple[AccessToken, list[str]]:
         """
