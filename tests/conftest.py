@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pytest_mock import MockerFixture
 
+from airflow_provider_atlas.api import session
 from airflow_provider_atlas.cache import claim, task, variables
 from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.hooks import tokens
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.oauth.retry import call_with_retry, recording_wait
+from airflow_provider_atlas.operators import base
+from airflow_provider_atlas.operators import token as operators
 from airflow_provider_atlas.sandbox import Sandbox
 from harness.leaks import forms
 from tests.cache.fakes import MemoryStore
@@ -75,6 +81,20 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def time_of_tests(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What the provider waits in this thread moves a clock and takes no time."""
+    clock.now = time.time()
+    ours = SimpleNamespace(time=clock, monotonic=clock, sleep=clock.sleep)
+    for module in (session, tokens, base, operators):
+        monkeypatch.setattr(module, "time", ours)
+    for function in (call_with_retry, recording_wait, SharedToken.__init__):
+        for name, fake in (("clock", clock), ("monotonic", clock), ("sleep", clock.sleep)):
+            if name in (function.__kwdefaults__ or {}):
+                monkeypatch.setitem(function.__kwdefaults__, name, fake)
+    return clock
 
 
 @pytest.fixture

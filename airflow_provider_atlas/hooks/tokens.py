@@ -111,13 +111,14 @@ class TokenSource(ABC):
 
     :param tokens: requests and revokes.
     :param cache: holds the token.
-    :param max_wait: seconds that a call may wait for Atlas in all.
+    :param max_wait: seconds that a call may wait for Atlas in all, and for another thread's request.
     """
 
     def __init__(self, tokens: Tokens, cache: TokenCache, max_wait: float) -> None:
         self._tokens = tokens
         self._cache = cache
         self._max_wait = max_wait
+        self._longest = max_wait + tokens.request_time
         self._fetcher = self._fetch  # bound once: a warm `get` is called before each request
 
     def get(self, max_wait: float | None = None) -> AccessToken:
@@ -127,7 +128,7 @@ class TokenSource(ABC):
         :param max_wait: seconds to wait for Atlas in all, instead of the source's.
         """
         if max_wait is None:
-            return self._cache.get(self._fetcher)
+            return self._cache.get(self._fetcher, self._longest)
         return self._cache.get(partial(self._fetch, max_wait=max_wait), max_wait + self._tokens.request_time)
 
     def replace(self, refused: AccessToken, max_wait: float | None = None) -> AccessToken | None:
@@ -137,7 +138,7 @@ class TokenSource(ABC):
         :param max_wait: as for :meth:`get`.
         :return: ``None`` if there is no other token: then the refusal is about rights.
         """
-        longest = None if max_wait is None else max_wait + self._tokens.request_time
+        longest = self._longest if max_wait is None else max_wait + self._tokens.request_time
         return self._cache.replace(refused, partial(self._replace, refused, max_wait), longest)
 
     @abstractmethod
