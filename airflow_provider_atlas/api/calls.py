@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from json import loads
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.api.codes import api_error
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Results in a page. It is the most that Atlas allows: fewer requests count against the rate limit.
 LARGEST_PAGE = 500
+#: The longest link to a next page; characters.
+LONGEST_LINK = 8_000
 
 
 def run(
@@ -31,20 +34,20 @@ def run(
     """
     Make a request and decode its response; see :meth:`AtlasServiceAccountHook.run`.
 
-    :raises AtlasApiError: for every status of 400 and above, and for a response that is not JSON.
+    :raises AtlasApiError: for every status that is not a success, and for a response that is not JSON.
     """
     headers = {"Accept": media_type(api_version)} if api_version is not None else None
     response = ask(
         lambda: session.request(method, endpoint, json=json, params=params, headers=headers), session.transport
     )
-    if response.status_code >= 400:
+    if not 200 <= response.status_code < 300:  # a redirect to nowhere must not count as success
         limit = limit_of(response)
         wait = None if limit is None else limit.retry_after
         raise api_error(response.status_code, json_object(response.content), session.scrub, wait)
     if not response.content:
         return None
     try:
-        return response.json()
+        return loads(response.content)  # `response.json` uses any codec that the server names, however slow
     except (ValueError, RecursionError):
         pass
     raise AtlasApiError("The response of the Administration API is not JSON", status=response.status_code)
@@ -80,7 +83,7 @@ def _next(page: Mapping[str, Any]) -> str | None:
     links = page.get("links")
     for link in links if isinstance(links, list) else ():
         if isinstance(link, dict) and link.get("rel") == "next":
-            if isinstance(link.get("href"), str):
+            if isinstance(link.get("href"), str) and len(link["href"]) <= LONGEST_LINK:
                 return str(link["href"])
-            raise AtlasApiError("The link to the next page of the Administration API has no href", status=200)
+            raise AtlasApiError("The link to the next page of the Administration API has no valid href", status=200)
     return None

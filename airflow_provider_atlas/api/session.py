@@ -12,6 +12,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NoReturn, Protocol
 
 import requests
@@ -35,6 +36,10 @@ log = logging.getLogger(__name__)
 POOL_SIZE = 64
 #: A request whose token was replaced this often is refused for another reason.
 REPLACEMENTS = 2
+#: Each redirect is a request with a time of its own; ``requests`` follows 30.
+MOST_REDIRECTS = 5
+#: What the warning of a deprecated version names at most; the path may be a link of the server's. Characters.
+LONGEST_ENDPOINT = 200
 #: This many tokens are taken out of the texts that the server writes.
 REMEMBERED = 8
 
@@ -85,6 +90,8 @@ class AtlasSession(requests.Session):
         self.transport = transport
         self._options = transport.options(base_url)
         self.headers["Accept"] = media_type(api_version)
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # a session would keep all that come
+        self.max_redirects = MOST_REDIRECTS
         self.adapters.clear()
         self._adapter = _BearerAdapter(source, max_wait)
         self.mount(f"{base_url}/", self._adapter)
@@ -136,7 +143,7 @@ class AtlasSession(requests.Session):
         response = super().send(request, **kwargs)
         sunset, deprecation = (words(response.headers.get(name), str, 60) for name in ("Sunset", "Deprecation"))
         if sunset or deprecation:
-            endpoint = f"{request.method} {_ID.sub('{id}', request.path_url.partition('?')[0])}"
+            endpoint = f"{request.method} {_ID.sub('{id}', request.path_url.partition('?')[0])}"[:LONGEST_ENDPOINT]
             if endpoint not in self._warned:
                 self._warned.add(endpoint)
                 when = " and ".join(

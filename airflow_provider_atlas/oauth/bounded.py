@@ -2,8 +2,8 @@
 
 ``requests`` applies its timeout to each read, so a response that arrives byte by byte never ends; and it decodes a
 body of any size, so 822 bytes of nested gzip can become a gigabyte. Here the read timeout is for the whole response,
-and a body is decoded piece by piece up to a limit. With ``stream=True`` the caller reads the body: then the timeout is
-for each read again, and the size is the caller's concern.
+and a body is decoded piece by piece up to a limit. With ``stream=True`` the caller reads the body of a success: then
+the timeout is for each read again, and the size is the caller's concern.
 
 Not loaded before a request is made, as it imports ``requests``.
 """
@@ -16,7 +16,10 @@ import socket
 import time
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from contextlib import nullcontext, suppress
+from functools import cache
+from typing import Any, cast
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -28,29 +31,47 @@ from airflow_provider_atlas.exceptions import UnexpectedResponse
 SMALL = 1 << 20
 #: Largest response of the Administration API that is read as a whole; bytes, decoded.
 LARGE = 16 << 20
+#: Largest status line and headers, those of 1xx before it included; bytes. Python needs some 100 times as many.
+HEAD = 128 << 10
 #: Bytes in one read.
 PIECE = 1 << 16
+#: Bytes that are read ahead, and may be of the body when the head is read.
+BUFFER = 1 << 13
 
 
 class _Reader(io.RawIOBase):
-    """Reads from a socket until a deadline."""
+    """Reads from a socket until a deadline, and the head of a response up to :data:`HEAD` bytes."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw = raw
         self._sock = sock
-        timeout = sock.gettimeout()
-        self.ends = None if timeout is None else time.monotonic() + timeout
+        self._timeout = sock.gettimeout()
+        self._ends = None if self._timeout is None else time.monotonic() + self._timeout
+        self._head: int | None = HEAD
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if self.ends is not None:
-            left = self.ends - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("timed out")
-            self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+        if self._ends is not None:
+            self._sock.settimeout(_left(self._ends))
+        size = self._raw.readinto(buffer)
+        if self._head is not None:
+            if not size:  # Python would take what came for all headers, and a body without length for empty
+                raise http.client.RemoteDisconnected("The connection ended within the head")
+            self._head -= size
+            if self._head < 0:
+                raise http.client.HTTPException(f"The head is larger than {HEAD >> 10} KiB")
+        return size
+
+    def end_head(self) -> None:
+        """What follows is the body."""
+        self._head = None
+
+    def leave_to_caller(self) -> None:
+        """The timeout is for each read from now on."""
+        self._ends = None
+        self._sock.settimeout(self._timeout)
 
     def close(self) -> None:
         self._raw.close()
@@ -63,31 +84,123 @@ class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.reader = _Reader(self.fp.detach(), sock)
-        self.fp = io.BufferedReader(self.reader)
+        self.fp = io.BufferedReader(self.reader, BUFFER)
+
+    def begin(self) -> None:
+        super().begin()
+        self.reader.end_head()
+        if not self.headers.is_multipart():  # what Python cannot read as headers: urllib3 logs it as it is
+            self.headers.set_payload(str(self.headers.get_payload() or "")[:100])
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Skip 102 to 199 (RFC 9110, 15.2). Python would take them, and the response would be the next request's."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 101 < status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:  # -1 would read all that the server sends
+            raise ValueError("negative chunk size")
+        return size
 
 
-class _HTTPConnection(urllib3.connection.HTTPConnection):
+class _Bounded:
+    """
+    A connection whose timeout is for all that is done until a request is sent.
+
+    urllib3 gives the whole timeout to each address of the host, to the proxy, to TLS, and to each part of the request.
+    """
+
     response_class = _Response
+    _ends: float | None = None
+
+    def connect(self: Any) -> None:
+        self._start()
+        super().connect()  # type: ignore[misc]
+
+    def request(self: Any, *args: Any, **kwargs: Any) -> None:
+        self._start()
+        super().request(*args, **kwargs)  # type: ignore[misc]
+
+    def send(self: Any, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        # A TLS socket has its timeout for each 16 KiB that it sends.
+        pieces = (
+            [data]
+            if len(data) <= self.blocksize
+            else (data[at : at + self.blocksize] for at in range(0, len(data), self.blocksize))
+        )
+        for piece in pieces:
+            if self._ends is not None:
+                self.sock.settimeout(_left(self._ends))
+            super().send(piece)  # type: ignore[misc]
+
+    def getresponse(self: Any) -> Any:
+        self._ends = None
+        return super().getresponse()  # type: ignore[misc]
+
+    def close(self: Any) -> None:
+        self._ends = None
+        super().close()  # type: ignore[misc]
+
+    def _start(self: Any) -> None:
+        if self._ends is None and self.timeout is not None:
+            self._ends = time.monotonic() + self.timeout
+
+    def _new_conn(self: Any) -> socket.socket:
+        ends, host, timeout = self._ends, self._dns_host, self.timeout
+        if ends is None:
+            return cast(socket.socket, super()._new_conn())  # type: ignore[misc]
+        # A SOCKS proxy resolves the name itself.
+        addresses = [] if hasattr(self, "_socks_options") else _addresses(host, self.port)
+        try:
+            for others, self._dns_host in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
+                self.timeout = _left(ends) / (others + 1)
+                with suppress(urllib3.exceptions.HTTPError) if others else nullcontext():
+                    sock = super()._new_conn()  # type: ignore[misc]
+                    break
+            else:
+                sock = super()._new_conn()  # type: ignore[misc]
+        finally:
+            self._dns_host, self.timeout = host, timeout
+        sock.settimeout(_left(ends))  # for TLS
+        return cast(socket.socket, sock)
 
 
-class _HTTPSConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Response
+def _addresses(host: str, port: int) -> list[str]:
+    with suppress(OSError, UnicodeError):  # urllib3 tells why
+        return list(dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    return []
 
 
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
+def _left(ends: float) -> float:
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
+@cache
+def _bounded(pool: Any) -> Any:
+    """A class of connection pools, with bounded connections."""
+    connection = type("Connection", (_Bounded, pool.ConnectionCls), {})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
-_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+def _bound(manager: Any) -> None:
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _bounded(pool) for scheme, pool in pools.items()}
 
 
 class BoundedAdapter(HTTPAdapter):
     """
-    See the module. A SOCKS proxy's connections have the limit in size only.
+    See the module. A request, without the lookup of the host name, takes the connect timeout until it is sent, and the
+    read timeout after that. The handshake with a SOCKS proxy, and TLS within TLS through a proxy with ``https``, have
+    the timeout for each read.
 
     :param limit: bytes of a decoded body; a refusal has at most :data:`SMALL`.
     """
@@ -99,14 +212,23 @@ class BoundedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """See ``HTTPAdapter``."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _bound(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """See ``HTTPAdapter``."""
+        if proxy in self.proxy_manager:
+            return self.proxy_manager[proxy]
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = _POOLS
+        _bound(manager)
         return manager
+
+    def close(self) -> None:
+        """Close all connections. ``requests`` leaves that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - no mapping
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
+        super().close()
 
     def send(self, request: requests.PreparedRequest, stream: bool = False, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """
@@ -116,14 +238,12 @@ class BoundedAdapter(HTTPAdapter):
         """
         request.headers["Accept-Encoding"] = "gzip"
         response = super().send(request, stream=stream, **kwargs)
-        raw = response.raw
-        if stream:
-            reader = getattr(getattr(raw, "_original_response", None), "reader", None)
-            if reader is not None:
-                reader.ends = None
+        raw, succeeded = response.raw, 200 <= response.status_code < 300
+        if stream and succeeded:
+            raw._original_response.reader.leave_to_caller()  # type: ignore[union-attr]
             return response
         try:
-            response._content = _read(raw, self._limit if response.status_code < 400 else min(SMALL, self._limit))
+            response._content = _read(raw, self._limit if succeeded else min(SMALL, self._limit))
         except urllib3.exceptions.ReadTimeoutError as error:
             raise requests.ReadTimeout(error, request=request) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -132,7 +252,20 @@ class BoundedAdapter(HTTPAdapter):
             # A body that was read as a whole has given its connection back; any other must not be used again.
             raw.close()
         response._content_consumed = True  # type: ignore[attr-defined]
+        if response.is_redirect:
+            _check_location(response)
         return response
+
+
+def _check_location(response: requests.Response) -> None:
+    """``requests`` raises a bare ``ValueError`` for a ``Location`` that is not a URL, also if it must not follow it."""
+    try:
+        location = response.headers["Location"].encode("latin-1").decode()
+        _ = urlsplit(urljoin(response.url, location)).port
+    except ValueError:
+        location = None
+    if location is None:
+        raise UnexpectedResponse("The response redirects to something that is not a URL", status=response.status_code)
 
 
 def _read(raw: Any, limit: int) -> bytes:
@@ -141,14 +274,21 @@ def _read(raw: Any, limit: int) -> bytes:
     if encoding not in ("", "identity", "gzip"):
         raise UnexpectedResponse("The response has an encoding that was not asked for", status=raw.status)
     decoder = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
-    body = bytearray()
+    body, complete = bytearray(), True
     try:
         while piece := raw.read(PIECE, decode_content=False):
-            body += piece if decoder is None else decoder.decompress(piece, limit + 1 - len(body))
+            if decoder is None:
+                body += piece
+            else:
+                body += decoder.decompress(piece, limit + 1 - len(body))
+                complete = decoder.eof
+                if decoder.unused_data:  # it would grow with all that follows
+                    complete = False
+                    break
             if len(body) > limit:
                 raise UnexpectedResponse(f"The response is larger than {limit >> 20} MiB", status=raw.status)
     except zlib.error:
-        decoder, body = zlib.decompressobj(wbits=31), bytearray(b"?")
-    if decoder is not None and body and (not decoder.eof or decoder.unused_data):
+        complete = False
+    if not complete:
         raise UnexpectedResponse("The response is not complete gzip, as its header says", status=raw.status)
     return bytes(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import ssl
@@ -54,6 +55,10 @@ def _translate(error: Exception, transport: Transport) -> AtlasError:
         return AtlasUnreachable(f"The proxy in {_proxy_source(transport)} does not let the request to Atlas through")
     if isinstance(error, requests.Timeout) or any(isinstance(cause, TimeoutError) for cause in causes):
         return AtlasUnreachable(f"Atlas did not respond completely within {transport.timeout:g} s")
+    if any(map(_is_broken_http, causes)):
+        return UnexpectedResponse("The response is not valid HTTP, or its headers are too large")
+    if isinstance(error, requests.TooManyRedirects):
+        return UnexpectedResponse("The response redirects again and again")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return AtlasUnreachable("The host name of the Atlas URL does not resolve")
     if any("X509" in str(cause) or "PEM" in str(cause) for cause in causes if isinstance(cause, ssl.SSLError)):
@@ -81,6 +86,12 @@ def _invalid(error: Exception, transport: Transport) -> AtlasError:
     if sent or "label" in str(error):  # "label empty or too long" is IDNA's word for a part of a host name
         return InvalidConnection("The host name of the Atlas URL is not valid")
     return InvalidCall("The request cannot be sent: check method, parameters and body")
+
+
+def _is_broken_http(cause: BaseException) -> bool:
+    kinds = (http.client.BadStatusLine, http.client.LineTooLong, http.client.UnknownProtocol)
+    broken = isinstance(cause, kinds) or type(cause) is http.client.HTTPException
+    return broken and not isinstance(cause, http.client.RemoteDisconnected)
 
 
 def _has_proxy(transport: Transport) -> bool:
