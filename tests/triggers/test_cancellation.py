@@ -10,7 +10,6 @@ import types
 
 import pytest
 
-from airflow_provider_atlas.oauth import retry_after
 from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
 
 
@@ -80,12 +79,6 @@ async def cancelled(make, moment, cancel, *, queued):
         async with asyncio.timeout(10):
             await asyncio.gather(*others)
     return waits, task, others
-
-
-@pytest.fixture
-def waits_are_short(monkeypatch):
-    monkeypatch.setattr(retry_after, "SHORTEST_WAIT", 0.01)
-    monkeypatch.setattr(retry_after.random, "uniform", lambda first, last: 0.0)
 
 
 @pytest.mark.usefixtures("waits_are_short")

@@ -1,4 +1,4 @@
-"""The trigger: every path ends in an event without a secret, from arguments that anybody may read."""
+"""The trigger: every path ends in an event. Neither its arguments nor its event contain a secret."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.oauth.retry_after import SERVER_ERROR_TRIES
 from airflow_provider_atlas.triggers import token as module
 from airflow_provider_atlas.triggers.events import failure, load
 from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
@@ -33,14 +36,14 @@ def event_of(*triggers: AtlasTokenTrigger):
     return [each[0] for each in events] if len(triggers) > 1 else events[0][0]
 
 
-def test_it_brings_a_sealed_token(hook, atlas_sandbox, says_nothing):
+def test_generate_ends_in_an_event_with_a_sealed_token(hook, atlas_sandbox, says_nothing):
     event = event_of(trigger())
     assert event["status"] == "success"
     assert atlas_sandbox.is_active(hook.unseal(event["token"]).value)
     says_nothing(ValueError(json.dumps(event)), *atlas_sandbox.issued, atlas_sandbox.client_secret)
 
 
-def test_it_revokes_sealed_tokens_one_after_another(hook, atlas_sandbox):
+def test_revoke_revokes_each_sealed_token(hook, atlas_sandbox):
     tokens = " ".join(hook.seal(hook.generate_token()) for _ in range(3))
     event = event_of(trigger(action="revoke", tokens=tokens, deadline=(deadline := time.time() + 60)))
     assert event == {"status": "success", "revoked": tokens, "deadline": deadline}
@@ -57,12 +60,12 @@ def test_a_deferred_generate_and_a_deferred_revoke_log_the_fingerprint(hook, atl
 
 
 @pytest.mark.parametrize("moment", ["soon", None, 10**400])
-def test_times_that_are_none_end_in_an_event_too(atlas_sandbox, moment):
+def test_a_moment_that_is_not_a_time_ends_in_an_event(atlas_sandbox, moment):
     event = event_of(AtlasTokenTrigger(moment=moment))
     assert event["error"]["summary"].startswith("The trigger failed with")
 
 
-def test_its_arguments_are_json_scalars_and_make_the_same_trigger(atlas_sandbox, says_nothing):
+def test_its_arguments_are_json_scalars_that_make_the_same_trigger(atlas_sandbox, says_nothing):
     original = trigger(action="revoke", tokens="atlas-sealed:1:x", started=17.0)
     path, kwargs = original.serialize()
     assert path == "airflow_provider_atlas.triggers.token.AtlasTokenTrigger"
@@ -71,7 +74,7 @@ def test_its_arguments_are_json_scalars_and_make_the_same_trigger(atlas_sandbox,
     says_nothing(ValueError(json.dumps(kwargs)), atlas_sandbox.client_secret)
 
 
-def test_arguments_of_another_release_are_read_as_far_as_they_go(atlas_sandbox):
+def test_unknown_arguments_are_ignored_and_missing_ones_have_defaults(atlas_sandbox):
     assert event_of(AtlasTokenTrigger(moment=time.time(), some_later_argument=[1]))["status"] == "success"
     assert (
         event_of(AtlasTokenTrigger(moment=time.time() - 301))["error"]["type"] == "RateLimited"
@@ -86,7 +89,7 @@ def test_arguments_of_another_release_are_read_as_far_as_they_go(atlas_sandbox):
         ({"action": "revoke", "tokens": "atlas-sealed:1:x"}, exceptions.InvalidSealedToken, "damaged"),
     ],
 )
-def test_what_goes_wrong_is_an_event_of_its_own_type(atlas_sandbox, kwargs, kind, message):
+def test_an_error_is_in_the_event_as_its_own_type(atlas_sandbox, kwargs, kind, message):
     event = event_of(trigger(**kwargs))
     assert event["status"] == "error"
     error = load(event["error"])
@@ -94,20 +97,62 @@ def test_what_goes_wrong_is_an_event_of_its_own_type(atlas_sandbox, kwargs, kind
     assert message in str(error)
 
 
-def test_an_error_that_nobody_expected_is_an_event_without_its_words(atlas_sandbox, mocker, says_nothing):
+@pytest.fixture
+def looks(mocker):
+    """How often the connection was read, and how many of the first reads do not find it."""
+    read, looks = module.get_async_connection, SimpleNamespace(made=0, fail=0)
+
+    async def flaky(conn_id):
+        looks.made += 1
+        if looks.made <= looks.fail:
+            raise AirflowNotFoundException(conn_id)
+        return await read(conn_id)
+
+    mocker.patch.object(module, "get_async_connection", flaky)
+    return looks
+
+
+@pytest.mark.usefixtures("waits_are_short")
+@pytest.mark.parametrize("fail", [1, SERVER_ERROR_TRIES - 1])
+def test_a_connection_that_is_not_found_is_looked_for_again(atlas_sandbox, looks, fail):
+    looks.fail = fail
+    assert event_of(trigger())["status"] == "success"
+    assert looks.made == fail + 1
+
+
+@pytest.mark.usefixtures("waits_are_short")
+def test_a_connection_that_stays_away_is_an_error_that_retries_may_cure(atlas_sandbox, looks):
+    looks.fail = 1000
+    error = load(event_of(trigger())["error"])
+    assert type(error) is exceptions.ConnectionNotFound
+    assert not isinstance(error, AirflowFailException)
+    assert looks.made == SERVER_ERROR_TRIES
+
+
+@pytest.mark.usefixtures("waits_are_short")
+def test_an_error_at_one_token_leaves_no_other_unrevoked_and_the_event_names_the_revoked(hook, atlas_sandbox):
+    sealed = [hook.seal(hook.generate_token()) for _ in range(3)]
+    atlas_sandbox.fail_next("revoke", times=SERVER_ERROR_TRIES)
+    event = event_of(trigger(action="revoke", tokens=" ".join(sealed)))
+    assert type(load(event["error"])) is exceptions.ServerError
+    assert event["revoked"].split() == sealed[1:]
+    assert [atlas_sandbox.is_active(hook.unseal(text).value) for text in sealed] == [True, False, False]
+
+
+def test_an_unexpected_error_is_in_the_event_without_its_text(atlas_sandbox, mocker, says_nothing):
     mocker.patch.object(module, "gate_for", side_effect=RuntimeError(f"with {atlas_sandbox.client_secret}"))
     event = event_of(trigger())
     assert load(event["error"]).args == ("The trigger failed with RuntimeError",)
     says_nothing(ValueError(json.dumps(event)), atlas_sandbox.client_secret)
 
 
-def test_a_final_refusal_is_not_waited_for(atlas_sandbox):
+def test_a_final_refusal_is_not_retried(atlas_sandbox):
     atlas_sandbox.fail_next("token", status=401, body='{"error": "invalid_client"}')
     error = load(event_of(trigger())["error"])
     assert (type(error), error.status, error.error) == (exceptions.InvalidClient, 401, "invalid_client")
 
 
-def test_it_does_not_ask_before_its_moment(atlas_sandbox):
+def test_no_request_is_made_before_the_moment(atlas_sandbox):
     begun = time.time()
     event_of(trigger(moment=begun + 0.5))
     assert time.time() - begun >= 0.5
@@ -129,7 +174,7 @@ def test_a_clock_that_steps_prolongs_no_wait(mocker, step, longest):
     assert time.monotonic() - begun < longest
 
 
-def test_a_refusal_is_waited_for_and_the_next_in_the_queue_is_not_sent_before(atlas_sandbox):
+def test_a_rate_limit_is_waited_for_and_the_next_in_the_queue_waits_too(atlas_sandbox):
     atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "1"})
     begun = time.monotonic()
     events = event_of(*(trigger() for _ in range(5)))
@@ -138,7 +183,7 @@ def test_a_refusal_is_waited_for_and_the_next_in_the_queue_is_not_sent_before(at
     assert time.monotonic() - begun >= 1
 
 
-def test_a_wait_beyond_the_deadline_is_the_refusal_and_says_how_long_it_waited(atlas_sandbox, mocker):
+def test_a_wait_beyond_the_deadline_ends_in_the_refusal_with_the_seconds_waited(atlas_sandbox, mocker):
     mocker.patch.object(module.time, "time", return_value=time.time())
     atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "300"})
     error = load(event_of(trigger(started=time.time() - 42))["error"])
@@ -147,14 +192,14 @@ def test_a_wait_beyond_the_deadline_is_the_refusal_and_says_how_long_it_waited(a
     assert "Waited 42 s in all" in str(error)
 
 
-def test_atlas_down_for_the_whole_time_says_so(atlas_sandbox):
+def test_an_outage_until_the_deadline_ends_in_its_error(atlas_sandbox):
     atlas_sandbox.stop()
     error = load(event_of(trigger(deadline=time.time() + 2.5, started=time.time() - 100))["error"])
     assert type(error) is exceptions.AtlasUnreachable
     assert "Nothing listens at the Atlas URL. Waited 10" in str(error)
 
 
-def test_who_is_behind_others_until_the_deadline_is_told(atlas_sandbox):
+def test_a_trigger_that_queues_until_its_deadline_ends_in_an_error_that_says_so(atlas_sandbox):
     atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "2"})
     first, late = event_of(trigger(), trigger(deadline=time.time() + 0.5))
     assert first["status"] == "success"
@@ -162,7 +207,7 @@ def test_who_is_behind_others_until_the_deadline_is_told(atlas_sandbox):
     assert atlas_sandbox.counters.token_requests == 2
 
 
-def test_who_comes_first_while_the_gate_is_closed_beyond_its_deadline_does_not_ask(atlas_sandbox):
+def test_no_request_is_made_if_the_gate_opens_after_the_deadline(atlas_sandbox):
     async def main():
         atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "30"})
         first = asyncio.create_task(anext(aiter(trigger().run())))
@@ -178,7 +223,7 @@ def test_who_comes_first_while_the_gate_is_closed_beyond_its_deadline_does_not_a
     assert atlas_sandbox.counters.token_requests == 1
 
 
-def test_a_token_whose_task_was_cancelled_meanwhile_is_given_back(atlas_sandbox):
+def test_a_token_whose_trigger_was_cancelled_meanwhile_is_revoked(atlas_sandbox):
     atlas_sandbox.fail_next("token", kind="silence", seconds=0.5)
 
     async def main():
@@ -195,7 +240,7 @@ def test_a_token_whose_task_was_cancelled_meanwhile_is_given_back(atlas_sandbox)
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
 
 
-def test_the_event_loop_is_free_while_atlas_is_asked(atlas_sandbox):
+def test_a_request_does_not_block_the_event_loop(atlas_sandbox):
     atlas_sandbox.fail_next("token", kind="silence", seconds=1.0)
     gaps = []
 
@@ -211,7 +256,7 @@ def test_the_event_loop_is_free_while_atlas_is_asked(atlas_sandbox):
     assert max(gaps) < 0.2
 
 
-def test_many_that_wake_in_one_moment_read_the_connection_one_after_another(atlas_sandbox, mocker):
+def test_triggers_that_wake_at_one_moment_read_the_connection_one_after_another(atlas_sandbox, mocker):
     read, reading, most = module.get_async_connection, 0, 0
 
     async def watched(conn_id):
@@ -229,21 +274,21 @@ def test_many_that_wake_in_one_moment_read_the_connection_one_after_another(atla
     assert most == 1
 
 
-def test_what_one_learned_of_the_limit_is_known_to_those_who_come_after_it(atlas_sandbox):
+def test_the_limit_that_a_refusal_stated_holds_for_the_triggers_behind(atlas_sandbox):
     atlas_sandbox.rate_limit, atlas_sandbox.window = 5, 2.0
     assert {event["status"] for event in event_of(*(trigger() for _ in range(14)))} == {"success"}
     # The sixth is refused; the eleventh, which would be, waits without asking.
     assert (atlas_sandbox.counters.token_requests, atlas_sandbox.counters.rate_limited) == (15, 1)
 
 
-def test_no_token_is_registered_with_the_masker_of_a_triggerer(atlas_sandbox, mocker):
+def test_a_triggerer_s_masker_gets_no_token(atlas_sandbox, mocker):
     masked = mocker.patch("airflow_provider_atlas.hooks.tokens.mask_secret")
     event_of(trigger())
     masked.assert_not_called()
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_every_error_comes_back_from_an_event_as_itself(name):
+def test_every_type_of_error_is_read_from_an_event_as_it_was(name):
     error = getattr(exceptions, name)("Something happened", status=400, error="code", description="words")
     error.waited = 3.0
     again = load(json.loads(json.dumps(failure(error)))["error"])
@@ -254,5 +299,5 @@ def test_every_error_comes_back_from_an_event_as_itself(name):
     "written",
     [{}, {"type": None}, {"type": "os.system"}, {"type": "Sequence"}, {"type": "X", "data": 7, "summary": 7}],
 )
-def test_an_error_that_this_release_does_not_know_is_still_an_error(written):
+def test_an_error_of_an_unknown_type_is_read_as_an_atlas_error(written):
     assert type(load(written)) is exceptions.AtlasError
