@@ -35,7 +35,8 @@ def ask(call: Callable[[], T], transport: Transport) -> T:
     """
     try:
         return call()
-    except (OSError, ValueError) as error:  # requests' own errors are OSErrors, some of them ValueErrors
+    # requests' own errors are OSErrors, some of them ValueErrors; a body that is not JSON is a TypeError.
+    except (OSError, ValueError, TypeError) as error:
         failure = _translate(error, transport)
     raise failure
 
@@ -67,7 +68,7 @@ def _translate(error: Exception, transport: Transport) -> AtlasError:
         return AtlasUnreachable("TLS with the Atlas URL failed")
     if isinstance(error, FileNotFoundError | NotADirectoryError) or "CA certificate bundle" in texts[0]:
         return CertificateRefused("The connection's ca_bundle must name a file")
-    if isinstance(error, ValueError | requests.exceptions.InvalidJSONError):
+    if isinstance(error, ValueError | TypeError | requests.exceptions.InvalidJSONError):
         return _invalid(error, transport)
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return AtlasUnreachable("Nothing listens at the Atlas URL")
@@ -81,9 +82,10 @@ def _invalid(error: Exception, transport: Transport) -> AtlasError:
     sent = getattr(error, "request", None) is not None
     if sent and isinstance(error, requests.exceptions.InvalidHeader):
         return UnexpectedResponse("The response is not valid HTTP: its headers contradict each other")
-    if sent and isinstance(error, requests.exceptions.InvalidURL) and _has_proxy(transport):
+    label = "label" in str(error)  # "label empty or too long" is IDNA's word for a part of a host name
+    if (label or (sent and isinstance(error, requests.exceptions.InvalidURL))) and _has_proxy(transport):
         return InvalidConnection(f"The proxy in {_proxy_source(transport)} must be a URL such as http://proxy:3128")
-    if sent or "label" in str(error):  # "label empty or too long" is IDNA's word for a part of a host name
+    if sent or label:
         return InvalidConnection("The host name of the Atlas URL is not valid")
     return InvalidCall("The request cannot be sent: check method, parameters and body")
 

@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_atlas import metrics
-from airflow_provider_atlas.exceptions import AtlasError, ConnectionNotFound, InvalidCall, RateLimited
+from airflow_provider_atlas.exceptions import AtlasError, AtlasUnreachable, ConnectionNotFound, InvalidCall, RateLimited
 from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, Backoff
 from airflow_provider_atlas.triggers import events
 from airflow_provider_atlas.triggers.gate import Gate, gate_for
@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 #: A sleep is cut into pieces of so many seconds, so that a step of the clock is noticed.
 TICK = 5.0
+#: A request's thread that takes this much longer than the request may is left behind; seconds.
+THREAD_MARGIN = 5.0
 
 
 class AtlasTokenTrigger(BaseTrigger):
@@ -109,7 +111,7 @@ class AtlasTokenTrigger(BaseTrigger):
         for text in self.tokens.split():
             try:
                 token = await _in_thread(partial(tokens.unseal, text))
-                await self._request(gate, Handover(partial(tokens.revoke, token.value)))
+                await self._request(gate, Handover(partial(tokens.revoke, token.value)), tokens.request_time)
                 revoked.append(text)
             except AtlasError as error:
                 failure = failure or error
@@ -121,8 +123,8 @@ class AtlasTokenTrigger(BaseTrigger):
             token = tokens.generate()
             return token, tokens.seal(token)
 
-        _, sealed = await self._request(gate, Handover(generate, lambda pair: tokens.revoke_or_warn(pair[0])))
-        return sealed
+        handover = Handover(generate, lambda pair: tokens.revoke_or_warn(pair[0]))
+        return (await self._request(gate, handover, tokens.request_time))[1]
 
     @asynccontextmanager
     async def _turn(self, gate: Gate) -> AsyncIterator[None]:
@@ -160,8 +162,12 @@ class AtlasTokenTrigger(BaseTrigger):
             return await get_async_connection(self.atlas_conn_id)
         return None
 
-    async def _request(self, gate: Gate, handover: Handover[T]) -> T:
-        """Make a request in turn, as often as it takes until the deadline."""
+    async def _request(self, gate: Gate, handover: Handover[T], longest: float) -> T:
+        """
+        Make a request in turn, as often as it takes until the deadline.
+
+        :param longest: seconds that one request may take. The lookup of a host name has no bound of its own.
+        """
         async with self._turn(gate):
             backoff = Backoff(deferred=True)
             while True:
@@ -169,10 +175,14 @@ class AtlasTokenTrigger(BaseTrigger):
                     break
                 await gate.wait_until_open()
                 try:
-                    result = await _in_thread(handover.run)
+                    async with asyncio.timeout(longest + THREAD_MARGIN):
+                        result = await _in_thread(handover.run)
                 except asyncio.CancelledError:
                     handover.abandon()
                     raise
+                except TimeoutError:
+                    handover.abandon()
+                    raise AtlasUnreachable(f"The request to Atlas has not ended within {longest:g} s") from None
                 except AtlasError as error:
                     wait = backoff.seconds(error)
                     if wait is None or time.time() + gate.close(error, wait) > self.deadline:
