@@ -97,9 +97,14 @@ class Claim:
                 self._release()
 
     def stands(self) -> bool:
-        """Whether this holder may still write: in time, and not replaced."""
-        replaced = self._read(self._holder_name).get("nonce") != self._nonce  # first: the read itself may stall
-        return not replaced and self._monotonic() < self._ends
+        """Whether this holder may still write: not replaced, and in time, also if the look took long."""
+        return self._read(self._holder_name).get("nonce") == self._nonce and self._monotonic() < self._ends
+
+    def remove(self) -> None:
+        """Release, and leave nothing behind."""
+        for name in (self._holder_name, self._name):
+            if self._read(name).get("nonce") == self._nonce:
+                self._store.remove(name)
 
     def _try(self, seconds: float) -> bool:
         before = self._store.read(self._name)

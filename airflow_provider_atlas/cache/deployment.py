@@ -153,31 +153,27 @@ class SharedToken:
         if {token.value for token in self.read().tokens} & set(values):
             self._as_holder(partial(self._stored.take_out, values))
 
-    def dissolve(self, revoke: Callable[[AccessToken], None], seconds: float) -> int:
+    def dissolve(self, revoke: Callable[[AccessToken], None]) -> int:
         """
         Revoke all tokens of this secret in the store, and remove them.
 
+        The claim is not held meanwhile: revocations may wait for Atlas for longer than the others should.
+
         :param revoke: revokes a token, and may raise; the others are revoked nevertheless.
-        :param seconds: that the revocations may take.
         :return: how many tokens there were.
         """
-
-        def change() -> int:
-            tokens = self._stored.read_as_holder().tokens
-            revoked, failure = [], None
-            for token in tokens:
-                try:
-                    revoke(token)
-                    revoked.append(token.value)
-                except AtlasError as error:
-                    failure = failure or error
-            self._stored.take_out(revoked)
-            if failure is not None:
-                raise failure
-            self._stored.remove()
-            return len(tokens)
-
-        return self._as_holder(change, seconds)
+        tokens = self._as_holder(self._stored.read_as_holder).tokens
+        revoked, failure = set(), None
+        for token in tokens:
+            try:
+                revoke(token)
+                revoked.add(token.value)
+            except AtlasError as error:
+                failure = failure or error
+        self._as_holder(partial(self._stored.remove, revoked))
+        if failure is not None:
+            raise failure
+        return len(tokens)
 
     def read(self) -> Content:
         """What the store has and this secret opens."""
@@ -244,11 +240,11 @@ class SharedToken:
             self._give_back()
             raise
 
-    def _as_holder(self, change: Callable[[], T], seconds: float = STORE_TIME) -> T:
+    def _as_holder(self, change: Callable[[], T]) -> T:
         with recording_wait(self._monotonic):
             while True:
                 if not self._claim.look()[0]:
-                    with self._claim.held(seconds) as ours:
+                    with self._claim.held(STORE_TIME) as ours:
                         if ours:
                             return change()
                 self._wait_for_holder()
@@ -285,8 +281,14 @@ class SharedToken:
         warn_once(f"This task requests an Atlas token of its own. {error}")
         left = max(self._deadline - self._monotonic(), 0.0)
         try:
-            return call_with_retry(lambda: self._generate(self.generated), left, on_wait=self._on_wait)
-        except BaseException:  # as above
+            return call_with_retry(
+                lambda: self._generate(self.generated),
+                left,
+                on_wait=self._on_wait,
+                clock=self._monotonic,
+                sleep=self._sleep,
+            )
+        except BaseException:
             self._give_back()
             raise
 

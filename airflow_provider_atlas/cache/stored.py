@@ -58,11 +58,13 @@ class StoredTokens:
         """
         failure: StoreUnavailable | None = None
         for writes_left in reversed(range(WRITES + 1)):
-            content = self.read_as_holder()
+            text = self._store.read(self.names.token)
+            content = self._decode(text)
             if content.token is not None and content.token.value == token.value:
-                return content.superseded
+                return content.superseded  # whoever is the holder by now
             if not writes_left:
                 break
+            content = self._checked(text)
             superseded = tuple(
                 old for old in content.tokens if old.value != token.value and not surely_expired(old, self._clock())
             )
@@ -73,8 +75,8 @@ class StoredTokens:
                 failure = error
         raise failure or not_kept(self.names.token)
 
-    def take_out(self, values: Collection[str]) -> None:
-        """Take tokens that were revoked out of the store."""
+    def take_out(self, values: Collection[str]) -> Content:
+        """Take tokens that were revoked out of the store; return what is left."""
         content = self.read_as_holder()
         kept = replace(
             content,
@@ -83,13 +85,14 @@ class StoredTokens:
         )
         if kept != content:
             self._write(kept)
+        return kept
 
-    def remove(self) -> None:
-        """Remove the Variables, unless they have tokens of this secret or of the account's other one."""
-        content = self.read_as_holder()
-        if not (content.tokens or content.foreign):
-            for name in self.names:
-                self._store.remove(name)
+    def remove(self, values: Collection[str]) -> None:
+        """Take tokens that were revoked out of the store; if none is left, remove the Variables, and so the claim."""
+        left = self.take_out(values)
+        if not (left.tokens or left.foreign) and self._claim.stands():
+            self._store.remove(self.names.token)
+            self._claim.remove()
 
     def read_as_holder(self) -> Content:
         """
@@ -97,7 +100,10 @@ class StoredTokens:
 
         :raises Overtaken: if another task may be changing it.
         """
-        text = self._store.read(self.names.token)
+        return self._checked(self._store.read(self.names.token))
+
+    def _checked(self, text: str | None) -> Content:
+        """What was read, if this is still the holder."""
         if not self._claim.stands():
             raise Overtaken()
         if text is None:  # on Airflow 3 also after a read that failed; the one of the claim since then did not

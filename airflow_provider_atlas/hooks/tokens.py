@@ -257,7 +257,7 @@ class DeploymentToken(TokenSource):
         def revoke(old: AccessToken) -> None:
             self._tokens.revoke(old.value, max(deadline - time.monotonic(), 0.0))
 
-        return self._shared(self._max_wait).dissolve(revoke, self._max_wait + self._tokens.request_time)
+        return self._shared(self._max_wait).dissolve(revoke)
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         shared = self._shared(self._wait(max_wait, need))

@@ -662,17 +662,17 @@ def test_dissolving_revokes_everything_and_leaves_no_variable(make, store):
     make().get()
     make().publish()
     gone = []
-    assert make().dissolve(gone.append, HOLD) == 2
+    assert make().dissolve(gone.append) == 2
     assert {token.value for token in gone} == {"token-1", "token-2"}
     assert store.texts == {}
-    assert make().dissolve(gone.append, HOLD) == 0
+    assert make().dissolve(gone.append) == 0
 
 
 def test_dissolving_keeps_the_other_secret_s_tokens(make, another_secret, requested):
     make().get()
     make(account=another_secret).get()
     gone = []
-    assert make().dissolve(gone.append, HOLD) == 1
+    assert make().dissolve(gone.append) == 1
     assert [token.value for token in gone] == ["token-1"]
     assert make(account=another_secret).get().value == "token-2"
     assert len(requested) == 2
@@ -691,7 +691,7 @@ def test_a_revocation_that_fails_leaves_no_other_untried(make, failing):
             raise ServerError(status=500)
 
     with pytest.raises(ServerError):
-        make().dissolve(revoke, HOLD)
+        make().dissolve(revoke)
     assert set(tried) == {"token-1", "token-2", "token-3"}
     assert values(make()) == [failing]
 
@@ -710,7 +710,7 @@ def test_a_read_that_fails_as_not_found_hides_no_token_from_decommissioning(make
                 store.missed[names.token] = 1
 
     store.step = step
-    assert make().dissolve(gone.append, HOLD) == 2
+    assert make().dissolve(gone.append) == 2
     assert (len(gone), store.texts) == (2, {})
 
 
@@ -722,7 +722,7 @@ def test_a_token_that_is_stored_while_the_last_one_is_removed_stays(make, store,
         put("another")
 
     with pytest.raises(StoreUnavailable):
-        make().dissolve(revoke, HOLD)
+        make().dissolve(revoke)
     assert values(make()) == ["another"]
 
 

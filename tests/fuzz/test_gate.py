@@ -1,4 +1,7 @@
-"""The gate as a state machine: people come, leave or are refused; one asks at a time, in order, never while closed."""
+"""
+The gate as a state machine: triggers come, leave or are refused; one makes its request at a time, in order, never while
+the gate is closed. The gate learns what a refusal states, both the limit and the window, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,12 @@ class GateMachine(RuleBasedStateMachine):
         self.gate = Gate(lambda: self.now, self.sleep)
         self.waiting: dict[int, asyncio.Task[None]] = {}
         self.numbers = itertools.count()
-        self.asking: tuple[int, asyncio.Future[Exception | None]] | None = None
+        self.requesting: tuple[int, asyncio.Future[Exception | None]] | None = None
         self.served: list[int] = []
-        # What the gate has been told: closed until when, and since when how many passed of how many in how long.
+        # What the gate was told: until when it is closed, who succeeded since it opened, and the limit and window.
         self.closed_until = 0.0
         self.passed_at: list[float] = []
-        self.learned: tuple[int, float] | None = None
+        self.stated: tuple[int, float] | None = None
 
     async def sleep(self, seconds: float) -> None:
         future = self.loop.create_future()
@@ -37,14 +40,14 @@ class GateMachine(RuleBasedStateMachine):
         async with self.gate.turn():
             while True:
                 await self.gate.wait_until_open()
-                assert self.asking is None, "two ask at a time"
-                assert self.now >= self.closed_until, "somebody asks while the gate is closed"
-                answer = self.loop.create_future()
-                self.asking = number, answer
+                assert self.requesting is None, "two make requests at a time"
+                assert self.now >= self.closed_until, "a request is made while the gate is closed"
+                response = self.loop.create_future()
+                self.requesting = number, response
                 try:
-                    refusal = await answer
+                    refusal = await response
                 finally:
-                    self.asking = None
+                    self.requesting = None
                 if refusal is None:
                     self.gate.count()
                     self.served.append(number)
@@ -84,35 +87,40 @@ class GateMachine(RuleBasedStateMachine):
             future.set_result(None)
         self.settle()
 
-    @precondition(lambda self: self.asking)
+    @precondition(lambda self: self.requesting)
     @rule()
     def let_in(self) -> None:
         self.passed_at.append(self.now)
-        if self.learned is not None and len(self.passed_at) >= self.learned[0]:
-            self.close(self.passed_at[0] + self.learned[1])
-        self.answer(None)
+        if self.stated is not None and len(self.passed_at) >= self.stated[0]:
+            self.close(self.passed_at[0] + self.stated[1])
+        self.respond(None)
 
-    @precondition(lambda self: self.asking)
-    @rule(wait=st.floats(1, 60), limit=st.none() | st.integers(1, 4), told=st.booleans())
-    def refuse(self, wait: float, limit: int | None, told: bool) -> None:
-        error = RateLimited(retry_after=wait if told else None, limit=limit)
-        if told and limit is not None and self.passed_at:
-            self.learned = limit, self.now + wait - self.passed_at[0]
+    @precondition(lambda self: self.requesting)
+    @rule(
+        wait=st.floats(1, 60),
+        limit=st.none() | st.integers(1, 4),
+        window=st.none() | st.floats(1, 90),
+        told=st.booleans(),
+    )
+    def refuse(self, wait: float, limit: int | None, window: float | None, told: bool) -> None:
+        error = RateLimited(retry_after=wait if told else None, limit=limit, window=window)
+        if limit is not None and window is not None:
+            self.stated = limit, window
         self.close(self.now + wait)
-        self.answer((error, wait))
+        self.respond((error, wait))
 
-    @precondition(lambda self: self.asking)
+    @precondition(lambda self: self.requesting)
     @rule(wait=st.floats(1, 60))
     def break_off(self, wait: float) -> None:
         self.close(self.now + wait)
-        self.answer((AtlasUnreachable(), wait))
+        self.respond((AtlasUnreachable(), wait))
 
     def close(self, until: float) -> None:
         self.closed_until, self.passed_at = max(self.closed_until, until), []
 
-    def answer(self, refusal: tuple[Exception, float] | None) -> None:
-        assert self.asking is not None
-        self.asking[1].set_result(refusal)
+    def respond(self, refusal: tuple[Exception, float] | None) -> None:
+        assert self.requesting is not None
+        self.requesting[1].set_result(refusal)
         self.settle()
 
     @invariant()
@@ -122,15 +130,15 @@ class GateMachine(RuleBasedStateMachine):
     @invariant()
     def first_come_first_served(self) -> None:
         assert self.served == sorted(self.served)
-        if self.asking is not None:
-            assert self.asking[0] == min(self.waiting)
+        if self.requesting is not None:
+            assert self.requesting[0] == min(self.waiting)
 
     def teardown(self) -> None:
         try:
             for _ in range(1000):  # everybody who stays gets through
                 if not self.waiting:
                     break
-                if self.asking is not None:
+                if self.requesting is not None:
                     self.let_in()
                 else:
                     self.time_passes(max(self.closed_until - self.now, 0.01))

@@ -1,224 +1,202 @@
 """
-The deployment's store as a state machine: workers use, replace and rotate one token in every order of their steps.
+The deployment's store as a state machine: workers use, replace, rotate and dissolve tokens in every order of their
+steps, under several kinds of trouble.
 
-A worker is a thread that stops before each step that others could see: one runs at a time, and who goes on is drawn.
-Steps but Atlas's answer take no time, so that nobody stalls between look and write, and nothing is forgiven: two never
-ask Atlas at once. The one extra token that is promised of those who stall would make an allowance of every rule here.
+The promises of the claim hold while every call of the store takes less than half of the claim's pause: the writes and
+requests of two tasks never overlap. Beyond that there may be an extra request, but no token is lost.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-import threading
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from unittest import mock
 
 import pytest
-from hypothesis import note, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from airflow_provider_atlas.cache.claim import PAUSE, POLL, STALE
-from airflow_provider_atlas.cache.deployment import SharedToken
+from airflow_provider_atlas.cache import deployment, variables
+from airflow_provider_atlas.cache.content import Content, decode
 from airflow_provider_atlas.cache.memory import Renewal, renewal
 from airflow_provider_atlas.cache.refusals import REFUSAL_PAUSE
-from airflow_provider_atlas.exceptions import AtlasError, AtlasUnreachable, RateLimited
+from airflow_provider_atlas.exceptions import AtlasUnreachable, RateLimited
+from airflow_provider_atlas.oauth.account import ServiceAccount
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.cache.fakes import MemoryStore
-from tests.conftest import CLIENT_SECRET, secrets_in
+from tests.conftest import CLIENT_SECRET
 from tests.fuzz.properties import ACCOUNT, NOW
+from tests.fuzz.workers import NAMES, PLAIN, REQUEST_TIME, TICK, Call, Interrupted, Worker
 
-T = TypeVar("T")
-PLAIN = "eyJ.in.plain.text."
-#: For so many seconds after a refusal a call may fail because of it: the longest below, its spread, and a dead claim.
-LONGEST_TROUBLE = 45.0
-#: Sleeps are rounded up to this, in which floats of epoch seconds are exact: who sleeps until a moment is there then.
-TICK = 1 / 1024
-stops = st.sampled_from(["read", "write", "mint", "sleep"])
-delays = st.sampled_from([0.0, 0.0, 3.0])  # shorter than the claim of somebody who is not heard of is believed
+#: The other client secret of the same service account.
+OTHER = replace(ACCOUNT, client_secret=CLIENT_SECRET + "2")
+#: A call of the store that takes so many seconds breaks no promise: two of them take less than the claim's pause.
+STALL = 0.246
+#: Seconds for which a call may fail because of a refusal: the longest below, its spread, and waits for others.
+REFUSAL_TROUBLE = 45.0
+#: The same because of a kill: as long as its holder stated, and until those who waited for it had their turns.
+KILL_TROUBLE = REQUEST_TIME + 20.0
+
+
+@dataclass(frozen=True)
+class Weather:
+    """
+    The kind of trouble in one run.
+
+    :param stalls: seconds that a call of the store takes before its effect, or after it.
+    :param reads: what may come of a read.
+    :param writes: what may come of a write.
+    :param collides: whether of two writes at the same time the later one fails.
+    :param responses: seconds that Atlas takes.
+    """
+
+    stalls: tuple[float, ...] = (0.0,)
+    reads: tuple[str, ...] = ("works",)
+    writes: tuple[str, ...] = ("works",)
+    collides: bool = False
+    responses: tuple[float, ...] = (0.0, 0.0, 3.0)
+
+    @property
+    def orderly(self) -> bool:
+        """Whether the claim promises that tasks never overlap."""
+        return self.steady and max(self.responses) <= REQUEST_TIME
+
+    @property
+    def steady(self) -> bool:
+        """Whether the claim promises that there is one writer."""
+        return max(self.stalls) <= STALL
+
+    @property
+    def brisk(self) -> bool:
+        """Whether nobody needs to wait long for others."""
+        return self.orderly and max(self.responses) <= 3
+
+    def calls(self, step: str) -> st.SearchStrategy[Call]:
+        """How a call of the store goes. A write of the token is never slower than a promise allows."""
+        action, name = step.split()
+        outcomes = st.sampled_from(self.reads if action == "read" else self.writes)
+        stalls = (
+            [seconds for seconds in self.stalls if seconds <= STALL]
+            if action != "read" and name == NAMES.token
+            else self.stalls
+        )
+        before_or_after = st.tuples(st.sampled_from(stalls), st.booleans() if len(stalls) > 1 else st.just(True))
+        return st.builds(
+            lambda outcome, stall: Call(outcome, stall[0] * stall[1], stall[0] * (not stall[1])),
+            outcomes,
+            before_or_after,
+        )
+
+
+BRIEF = (0.0, 0.0, TICK, STALL)
+LONG = (0.0,) * 8 + (STALL, 0.5, 1.5, 10.0, 25.0, 200.0)
+SLOW = (0.0, 25.0, 59.0, REQUEST_TIME)
+WEATHERS = {
+    "calm": Weather(),
+    "slow Atlas": Weather(responses=SLOW),
+    "Atlas slower than stated": Weather(stalls=BRIEF, responses=(0.0, 0.0, 65.0, 150.0)),
+    "brief stalls": Weather(stalls=BRIEF),
+    "brief stalls and slow Atlas": Weather(stalls=BRIEF, responses=SLOW),
+    "colliding writes": Weather(stalls=BRIEF, collides=True),
+    "long stalls": Weather(stalls=LONG, collides=True, responses=(0.0, 0.0, 25.0)),
+    "hidden reads": Weather(reads=("works",) * 4 + ("turns",), responses=(0.0, 25.0)),
+    "failing reads": Weather(reads=("works",) * 9 + ("fails",)),
+    "failing writes": Weather(writes=("works",) * 5 + ("fails", "works unseen"), stalls=BRIEF, collides=True),
+    "all": Weather(
+        LONG,
+        ("works",) * 10 + ("turns", "fails"),
+        ("works",) * 10 + ("fails", "works unseen"),
+        True,
+        (0.0, 0.0, 25.0, REQUEST_TIME, 150.0),
+    ),
+}
+steps = st.sampled_from(
+    ["read", "write", f"write {NAMES.token}", "request", "wait for Atlas", "wait for the store", "revoke", "sleep"]
+)
 refusals = (
     st.none() | st.builds(AtlasUnreachable) | st.builds(RateLimited, retry_after=st.sampled_from([1.0, 5.0, 30.0]))
 )
-answers = st.tuples(refusals, delays)
-
-
-class Killed(BaseException):
-    """A kill -9 as it looks from inside: whatever handlers still try has no effect."""
-
-
-class Worker:
-    """A task's process, and the store as it sees it. From ``read`` on, all runs in the worker's thread."""
-
-    def __init__(self, world: StoreMachine, number: int, max_wait: float) -> None:
-        self.world, self.number, self.max_wait = world, number, max_wait
-        self.thread: threading.Thread | None = None
-        self.at = ""  # the step before which it stands; none while it is idle
-        self.wakes = -math.inf
-        self.dying = False
-        self.end: BaseException | None = None
-        self.going, self.standing = threading.Lock(), threading.Lock()  # taken until the other side says so
-        self.going.acquire()
-        self.standing.acquire()
-        self.held: AccessToken | None = None  # as in the cache of its process
-        self.refused: AccessToken | None = None  # what it asks to be replaced
-        self.refusal: AtlasError | None = None  # Atlas's next answer
-        self.delay = self.delayed = 0.0  # until it comes, and all of them within one call
-        self.minted = ""  # on its way from Atlas to the store
-        self.claimed = ""  # what it last wrote there
-
-    def __repr__(self) -> str:
-        return f"worker {self.number}"
-
-    def go_on(self, job: Callable[[Worker], None] | None = None) -> None:
-        """Start a job, or take its next step; what the job raises comes out here."""
-        if job is not None:
-            self.job, self.thread = job, threading.Thread(target=self._run, daemon=True)
-            self.thread.start()
-        else:
-            self.going.release()
-        assert self.standing.acquire(timeout=30), f"{self} neither stops nor ends"
-        note(f"{self} is about to {self.at}" if self.at else f"{self} ends")
-        if not self.at:
-            self.thread.join()
-            self.minted, self.refused = "", None
-            if self.end is not None:
-                raise self.end
-
-    def die(self) -> None:
-        """Where it stands. Another with an empty memory takes its place."""
-        self.dying = True
-        with pytest.raises(Killed):
-            self.go_on()
-        self.dying, self.held = False, None
-
-    def _run(self) -> None:
-        self.end = None
-        try:
-            self.job(self)
-        except BaseException as error:  # noqa: BLE001 - go_on raises it
-            self.end = error
-        self.at, self.wakes = "", -math.inf
-        self.standing.release()
-
-    def stop(self, step: str) -> None:
-        if not self.dying:
-            self.at = step
-            self.standing.release()
-            self.going.acquire()
-        if self.dying:
-            raise Killed
-
-    def read(self, name: str) -> str | None:
-        self.stop(f"read {name}")
-        return self.world.store.read(name)
-
-    def write(self, name: str, text: str) -> None:
-        self.stop(f"write {name}")
-        assert secrets_in([text], PLAIN, CLIENT_SECRET) == []
-        self.world.store.write(name, text)
-        if name == self.world.reader.claim_name:
-            self.claimed = text
-        elif self.minted:
-            self.minted = ""
-            if self.refused is not None:
-                self.world.refusal_at = self.world.now
-
-    def sleep(self, seconds: float, step: str = "sleep") -> None:
-        self.wakes = self.world.now + math.ceil(seconds / TICK) * TICK
-        self.stop(step)
-        self.wakes = -math.inf
-
-    def mint(self) -> AccessToken:
-        self.stop("mint")
-        if self.delay:
-            self.delayed += self.delay
-            self.sleep(self.delay, "answer")
-        if self.refusal is not None:
-            raise self.refusal
-        token = self.world.issue()
-        self.minted = token.value
-        return token
-
-    def ask(self, question: Callable[[SharedToken], T], max_wait: float) -> T | AtlasError:
-        """What is promised of every call: it ends in time, gives its claim back, and fails only for a reason."""
-        world, began, self.claimed, self.delayed = self.world, self.world.now, "", 0.0
-        time = {"clock": lambda: world.now, "monotonic": lambda: world.now - NOW * self.number, "sleep": self.sleep}
-        result: T | AtlasError
-        try:
-            result = question(SharedToken(ACCOUNT, self, self.mint, max_wait, **time))
-        except (RateLimited, AtlasUnreachable) as error:
-            assert world.troubled_until >= began, "a call fails, though nothing is wrong"
-            result = error
-        assert "nonce" not in self.claimed or self.claimed not in world.store.texts.values(), "a claim is kept"
-        assert world.now - began <= max_wait + 2 * STALE + PAUSE + POLL + 1 + self.delayed, "a call takes too long"
-        return result
-
-    def use(self) -> None:
-        """Find a token, or another in place of the one that Atlas refuses."""
-        world, held, began, found = self.world, self.held, self.world.now, self.world.reader.read().token
-        if found is not None and not world.lasts(found):
-            found = None
-        if held is not None and held.value in world.revoked | world.refused and world.lasts(held):
-            self.refused, found = held, None
-            result = self.ask(lambda shared: shared.replace(held, may_request=True), self.max_wait)
-            assert result != held
-            assert result is not None or world.now < world.refusal_at + REFUSAL_PAUSE, "a refusal is not made good"
-        else:
-            result = self.ask(SharedToken.get, self.max_wait)
-            if found is not None:
-                assert isinstance(result, AccessToken), "a living token is taken away"
-                assert world.now <= began + PAUSE + self.delayed, "a living token is kept back"
-        if isinstance(result, AccessToken):
-            self.held = result
-            assert result == found or (result.value not in world.revoked and world.lasts(result))
-
-    def rotate(self) -> None:
-        """Publish, revoke what was replaced, and take that out of the store."""
-        world = self.world
-        published = self.ask(SharedToken.publish, self.max_wait)
-        if isinstance(published, AtlasError):
-            return
-        token, replaced = published
-        content = world.reader.read()
-        assert (content.token, list(content.superseded)) == (token, replaced)
-        assert token.value not in world.revoked
-        assert world.lasts(token)
-        for old in replaced:
-            self.stop("revoke")
-            world.revoked.add(old.value)
-        values = [old.value for old in replaced]
-        if not isinstance(self.ask(lambda shared: shared.forget(values), 0.0), AtlasError):
-            assert world.known().isdisjoint(values)
+jobs = st.sampled_from([Worker.use] * 5 + [Worker.rotate, Worker.rotate, Worker.bring, Worker.dissolve])
 
 
 class StoreMachine(RuleBasedStateMachine):
+    weather: Weather
+
     def __init__(self) -> None:
         super().__init__()
         self.now = NOW
         self.store = MemoryStore()
-        self.reader = SharedToken(ACCOUNT, self.store, pytest.fail, 0.0, clock=lambda: self.now)
+        self.landed: Counter[str] = Counter()  # writes of each Variable
+        self.ghosts: list[tuple[float, str, str | None]] = []  # writes of the dead that take effect later, and when
         self.workers: list[Worker] = []
-        self.issued: list[AccessToken] = []
-        self.revoked: set[str] = set()  # by rotations
-        self.refused: set[str] = set()  # because of others, of whom the store does not know
-        self.orphans: set[str] = set()
+        self.running: Worker
+        self.issued: dict[str, AccessToken] = {}
+        self.revoked: dict[str, float] = {}  # by the workers, and when
+        self.refused: set[str] = set()  # revoked by others, so that the store has them still
+        self.orphans: set[str] = set()  # lost by a kill
+        self.own: set[str] = set()  # with a task that could not store it
+        self.contents: dict[tuple[str, str], Content] = {}
         self.refusal_at = -math.inf
         self.closed_until = -math.inf
         self.troubled_until = -math.inf
+        self.warnings = mock.patch.object(deployment, "warn_once", self.warn)
+        self.warnings.start()
+        variables._warned.add(NAMES.token)
 
-    def issue(self) -> AccessToken:
+    def warn(self, name: str, message: str) -> None:
+        self.running.alone = True
+
+    # Atlas and the store
+
+    def issue(self, account: ServiceAccount) -> AccessToken:
         now = datetime.fromtimestamp(self.now, UTC)
-        self.issued.append(AccessToken(f"{PLAIN}{len(self.issued)}", "Bearer", now, now + timedelta(hours=1)))
-        return self.issued[-1]
+        token = AccessToken(f"{PLAIN}{len(self.issued)}", "Bearer", now, now + timedelta(hours=1))
+        self.issued[token.value] = token
+        return token
+
+    def land(self, name: str, text: str | None, worker: Worker | None = None) -> None:
+        """A write takes effect."""
+        before = self.known()
+        self.landed[name] += 1
+        if text is None:
+            self.closed_until = -math.inf
+            for other in self.busy() if name != NAMES.token else []:
+                other.faults.add(name)  # whoever wrote into it misses that
+            self.store.texts.pop(name, None)
+        else:
+            self.store.texts[name] = text
+        if worker is not None and worker.refused is not None and not worker.alone and self.known() - before:
+            self.refusal_at = self.now
 
     def lasts(self, token: AccessToken) -> bool:
         return token.expires_at.timestamp() > self.now
 
+    def content(self, account: ServiceAccount) -> Content:
+        text = self.store.texts.get(NAMES.token)
+        if text is None:
+            return Content()
+        key = account.client_secret, text
+        if key not in self.contents:
+            self.contents[key] = decode(account, text, NAMES.token, self.now)
+        return self.contents[key]
+
+    def current(self, account: ServiceAccount) -> AccessToken | None:
+        return self.content(account).token
+
     def known(self) -> set[str]:
-        content = self.reader.read()
-        return {token.value for token in (content.token, *content.superseded) if token is not None}
+        return {token.value for account in (ACCOUNT, OTHER) for token in self.content(account).tokens}
+
+    def nonces(self, *names: str) -> set[str]:
+        """Of candidate and holder."""
+        texts = [self.store.texts.get(name, "") for name in names or (NAMES.claim, NAMES.holder)]
+        return {text.split('"')[3] for text in texts if text.startswith('{"nonce": "')}
+
+    # Time
 
     def busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.at]
@@ -230,28 +208,59 @@ class StoreMachine(RuleBasedStateMachine):
         """Who can take a step. Only when nobody can, time passes until somebody wakes."""
         if not self.awake():
             self.now = min(worker.wakes for worker in self.busy())
+        for ghost in sorted(ghost for ghost in self.ghosts if ghost[0] <= self.now):
+            self.ghosts.remove(ghost)
+            self.land(*ghost[1:])
         return self.awake()
 
-    def step(self, worker: Worker, refusal: AtlasError | None = None, delay: float = 0.0) -> None:
-        """One step of a worker, and what is promised of the store at any time."""
-        if worker.at == "mint":
-            token = self.reader.read().token
+    def step(self, worker: Worker, data: st.DataObject | None = None) -> None:
+        """One step of a worker, and what is promised at any time. Without data all goes well."""
+        if worker.at == "request":
+            worker.refusal, worker.delay = None, 0.0
+            if data is not None:
+                worker.refusal, worker.delay = data.draw(refusals), data.draw(st.sampled_from(self.weather.responses))
+            self.requesting(worker)
+        if worker.at.startswith(("read", "write", "remove")):
+            worker.call = Call() if data is None else data.draw(self.weather.calls(worker.at))
+            if worker.at == f"write {NAMES.token}" and self.weather.steady:
+                assert self.nonces(NAMES.holder) & worker.nonces, "a task writes that does not hold the claim"
+                writing = [other for other in self.workers if other.writing and other.writing[0] == NAMES.token]
+                assert not writing, "two write at once"
+                assert all(name != NAMES.token for _, name, _ in self.ghosts), "two write at once"
+        worker.go_on()
+        self.nothing_is_lost()
+
+    def claim_is_kept(self) -> None:
+        """Somebody may have left the claim and the time until which Atlas refuses requests as they were."""
+        self.troubled_until = max(self.troubled_until, self.now + KILL_TROUBLE)
+        self.closed_until = -math.inf
+
+    def requesting(self, worker: Worker) -> None:
+        """What is promised of a request to Atlas."""
+        if worker.refusal is not None:
+            self.troubled_until = max(self.troubled_until, self.now + worker.delay + REFUSAL_TROUBLE)
+        if worker.alone:
+            return
+        if self.weather.orderly:
+            requesting = [other for other in self.workers if other.at == "wait for Atlas" and not other.alone]
+            assert not requesting, "two request at once"
+        if self.weather.orderly and not worker.faults:
+            token = self.current(worker.account)
             assert self.now >= self.closed_until, "Atlas is asked before the time that it gave"
             if worker.refused is not None:
                 assert self.now >= self.refusal_at + REFUSAL_PAUSE, "refusals cause two tokens within a minute"
                 assert token == worker.refused or renewal(token, self.now) is Renewal.MANDATORY, "there is another"
             elif worker.job == Worker.use:
                 assert renewal(token, self.now) is not Renewal.NOT_YET, "there is one"
-            worker.refusal, worker.delay = refusal, delay
-            if refusal is not None:
-                self.closed_until = self.now + delay + (refusal.retry_after or 0.0)
-                self.troubled_until = self.now + delay + LONGEST_TROUBLE
-        worker.go_on()
-        carried = {worker.minted for worker in self.workers if worker.minted}
-        asking = sum(worker.at in ("mint", "answer") for worker in self.workers)
-        assert len(carried) + asking <= 1, "two ask at once"
-        living = {token.value for token in self.issued if self.lasts(token)} - self.revoked - self.refused
-        assert living <= self.known() | carried | self.orphans, "a living token is lost"
+        if worker.refusal is not None:
+            self.closed_until = self.now + worker.delay + (worker.refusal.retry_after or 0.0)
+
+    def nothing_is_lost(self) -> None:
+        carried = {token.value for worker in self.workers for token in worker.carried}
+        carried |= {worker.brought.value for worker in self.workers if worker.brought}
+        living = {value for value, token in self.issued.items() if self.lasts(token)} - self.refused
+        lost = living - set(self.revoked) - self.known() - carried - self.orphans - self.own
+        assert not lost, "a living token is lost"
 
     def finish(self) -> None:
         """All come to an end, Atlas willing: the claims of the dead go stale, and nobody waits for ever."""
@@ -261,30 +270,66 @@ class StoreMachine(RuleBasedStateMachine):
             self.step(self.next()[0])
         raise AssertionError("somebody never comes to an end")
 
-    @initialize(max_waits=st.lists(st.sampled_from([0.0, 10.0, 40.0]), min_size=2, max_size=4))
-    def hire(self, max_waits: list[float]) -> None:
-        self.workers = [Worker(self, number, max_wait) for number, max_wait in enumerate(max_waits)]
+    # Rules
+
+    @initialize(
+        hired=st.lists(
+            st.tuples(st.sampled_from([0.0, 10.0, 40.0]), st.sampled_from([ACCOUNT, ACCOUNT, OTHER])),
+            min_size=2,
+            max_size=4,
+        )
+    )
+    def hire(self, hired: list[tuple[float, ServiceAccount]]) -> None:
+        self.workers = [Worker(self, number, *terms) for number, terms in enumerate(hired)]
 
     @precondition(lambda self: len(self.busy()) < len(self.workers))
-    @rule(jobs=st.lists(st.sampled_from([Worker.use, Worker.use, Worker.rotate]), min_size=1, max_size=4))
+    @rule(jobs=st.lists(jobs, min_size=1, max_size=4))
     def start(self, jobs: list[Callable[[Worker], None]]) -> None:
         for worker, job in zip([worker for worker in self.workers if not worker.at], jobs, strict=False):
             worker.go_on(job)
 
     @precondition(busy)
-    @rule(data=st.data(), turns=st.integers(1, 12), killed=st.sampled_from([False, False, False, True]))
-    def go_on(self, data: st.DataObject, turns: int, killed: bool) -> None:
+    @rule(data=st.data(), turns=st.integers(1, 12))
+    def go_on(self, data: st.DataObject, turns: int) -> None:
         while self.busy() and turns:
-            worker, until, turns = data.draw(st.sampled_from(self.next())), data.draw(stops), turns - 1
+            worker, until, turns = data.draw(st.sampled_from(self.next())), data.draw(steps), turns - 1
             while worker in self.awake():
-                self.step(worker, *(data.draw(answers) if worker.at == "mint" else ()))
+                self.step(worker, data)
                 if worker.at.startswith(until):
                     break
-        if killed and worker.at:
-            self.orphans |= {worker.minted} - {""}
-            self.troubled_until = max(self.troubled_until, self.now)
-            self.closed_until = -math.inf  # nobody but the dead may know
-            worker.die()
+
+    @precondition(busy)
+    @rule(seconds=st.sampled_from([5, 30, 75, 160]), last=st.booleans())
+    def let_time_pass(self, seconds: int, last: bool) -> None:
+        """All goes well meanwhile."""
+        until = self.now + seconds
+        while self.busy():
+            worker = self.next()[-1 if last else 0]
+            if self.now > until:
+                break
+            self.step(worker)
+
+    @precondition(busy)
+    @rule(data=st.data(), lands=st.booleans())
+    def kill(self, data: st.DataObject, lands: bool) -> None:
+        worker = data.draw(st.sampled_from(self.busy()))
+        carried = {token.value for token in worker.carried if self.lasts(token)} - set(self.revoked) - self.known()
+        assert len(carried) <= 1, "a kill loses several tokens"
+        self.orphans |= carried
+        self.orphans |= {worker.brought.value} if worker.brought else set()
+        self.claim_is_kept()
+        if lands and worker.writing is not None:
+            self.ghosts.append((worker.wakes, *worker.writing))
+        worker.die()
+
+    @precondition(busy)
+    @rule(data=st.data())
+    def interrupt(self, data: st.DataObject) -> None:
+        worker = data.draw(st.sampled_from(self.busy()))
+        if worker.calling:
+            worker.fail(worker.calling)  # perhaps as it frees the claim
+        self.closed_until = -math.inf
+        worker.cause = Interrupted()
 
     @precondition(lambda self: len(self.busy()) < 2)
     @rule(minutes=st.sampled_from([0, 1, 56, 61]))
@@ -292,20 +337,31 @@ class StoreMachine(RuleBasedStateMachine):
         self.finish()
         self.now += minutes * 60
 
-    @precondition(lambda self: self.reader.read().token)
+    @precondition(lambda self: self.current(ACCOUNT))
     @rule()
     def somebody_else_revokes(self) -> None:
-        self.refused.add(self.reader.read().token.value)
+        token = self.current(ACCOUNT)
+        assert token is not None
+        self.refused.add(token.value)
 
     def teardown(self) -> None:
         try:
             if sys.exc_info()[0] is None:  # else the first failure would hide behind what follows from it
                 self.finish()
         finally:
+            self.warnings.stop()
             for worker in self.busy():
                 worker.die()
             assert not any(worker.thread and worker.thread.is_alive() for worker in self.workers)
 
 
-TestStore = StoreMachine.TestCase
-TestStore.settings = settings(TestStore.settings, stateful_step_count=50)
+def case_in(name: str) -> type:
+    machine = type(f"StoreMachine in {name}", (StoreMachine,), {"weather": WEATHERS[name]})
+    case = machine.TestCase
+    case.settings = settings(case.settings, stateful_step_count=30)
+    return case
+
+
+@pytest.mark.parametrize("weather", WEATHERS)
+def test_the_promises_of_claim_and_store_hold_in(weather):
+    case_in(weather)("runTest").runTest()

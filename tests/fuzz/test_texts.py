@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_atlas.cache import sealing
 from airflow_provider_atlas.cache import variables as variables_module
-from airflow_provider_atlas.cache.claim import Claim
+from airflow_provider_atlas.cache.claim import PAUSE, STALE, Claim
 from airflow_provider_atlas.cache.content import Content, decode, encode
-from airflow_provider_atlas.cache.deployment import SharedToken
-from airflow_provider_atlas.exceptions import AtlasError, InvalidSealedToken, RateLimited
+from airflow_provider_atlas.cache.deployment import FIRST_POLL, STORE_TIME, SharedToken
+from airflow_provider_atlas.cache.variables import names_for
+from airflow_provider_atlas.exceptions import AtlasError, InvalidSealedToken
 from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT
 from airflow_provider_atlas.oauth.token import AccessToken
 from tests.cache.fakes import MemoryStore
@@ -126,7 +127,7 @@ claims = st.one_of(
     words,
     json_values.map(as_json),
     st.dictionaries(
-        st.sampled_from(["nonce", "wait", "closed_until"]), numbers | json_values | st.floats(NOW - 9, NOW + 9999)
+        st.sampled_from(["nonce", "seconds", "closed_until"]), numbers | json_values | st.floats(NOW - 9, NOW + 9999)
     ).map(as_json),
     st.sampled_from(["[" * 100_000, '{"closed_until": 1e999}']),
 )
@@ -142,35 +143,51 @@ def test_any_text_in_the_variable_is_content_or_a_cache_miss(text):
     assert again.refused_at == content.refused_at or math.isnan(content.refused_at)
 
 
-@given(claims)
-@example('{"nonce": "another", "wait": ' + HUGE + "}")
-@example('{"closed_until": ' + HUGE + "}")
-@example(f'{{"closed_until": {NOW + 90}}}')
-def test_any_text_in_the_claim_is_a_claim_or_counts_as_no_claim(text):
+@given(claims, claims)
+@example("{}", '{"nonce": "another", "seconds": ' + HUGE + "}")
+@example("{}", '{"nonce": "another", "seconds": NaN}')
+@example("{}", '{"closed_until": ' + HUGE + "}")
+@example("{}", f'{{"closed_until": {NOW + 90}}}')
+@example('{"nonce": "another"}', '{"nonce": "another"}')
+def test_any_text_in_claim_and_holder_is_free_or_goes_stale(candidate, holder):
     clock, store = Clock(NOW), MemoryStore()
-    store.texts["c"] = text
-    claim = Claim(store, "c", clock=clock, monotonic=clock, sleep=clock.sleep)
-    closed = result_or_typed_error(claim.closed_for)
+    store.texts.update({"c": candidate, "h": holder})
+    claim = Claim(store, "c", "h", clock=clock, monotonic=clock, sleep=clock.sleep)
+    held, closed = result_or_typed_error(claim.look)
     assert 0 <= closed <= LONGEST_WAIT
-    error = result_or_typed_error(lambda: claim.wait(clock.now), kind=RateLimited)
-    assert error is None or 0 <= error.retry_after <= LONGEST_WAIT
-    for _ in range(2):  # no claim, or a claim that is stale once it has not changed for a while
-        with claim.held() as ours:
-            clock.now += 60
+    for seconds in (0, STALE, 2 * LONGEST_WAIT, STALE):  # nobody's now, or nobody's once it has stood still
+        clock.now += seconds
+        if not claim.look()[0]:
+            with claim.held(60) as ours:
+                assert not ours or json.loads(store.texts["h"])["nonce"] == json.loads(store.texts["c"])["nonce"]
+            if ours:
+                break
     assert ours
-    assert json.loads(store.texts["c"]).keys() <= {"closed_until"}
-    assert claim.closed_for() <= closed  # kept unchanged
+    assert json.loads(store.texts["c"])["nonce"] is json.loads(store.texts["h"])["nonce"] is None
+    held, left = claim.look()
+    assert not held
+    assert closed - (clock.now - NOW) - 1e-6 <= left <= closed  # handed on as it was
 
 
-@given(variables, claims, st.floats(0, 300), st.booleans())
-def test_any_text_in_the_variables_leads_to_a_token_or_a_typed_error_in_time(variable, claim, max_wait, refused):
+@given(variables, claims, claims, st.floats(0, 300), st.booleans())
+def test_whatever_the_variables_hold_there_is_a_token_or_a_typed_error_in_time(
+    variable, claim, holder, max_wait, refused
+):
     variables_module._warned.clear()
     clock, store = Clock(NOW), MemoryStore()
-    shared = SharedToken(ACCOUNT, store, lambda: PLAIN, max_wait, clock=clock, monotonic=clock, sleep=clock.sleep)
-    store.texts.update({shared.name: variable, shared.claim_name: claim})
+    names, revoked = names_for(ACCOUNT), []
+
+    def generate(generated: list[AccessToken]) -> AccessToken:
+        generated.append(PLAIN)
+        return PLAIN
+
+    time = {"clock": clock, "monotonic": clock, "sleep": clock.sleep}
+    shared = SharedToken(ACCOUNT, store, generate, revoked.append, max_wait, request_time=60, **time)
+    store.texts.update({names.token: variable, names.claim: claim, names.holder: holder})
     old = replace(PLAIN, value="refused")
-    token = result_or_typed_error(lambda: shared.replace(old, may_request=True) if refused else shared.get())
+    token = result_or_typed_error(lambda: shared.replace(old, allowed=True) if refused else shared.get())
     assert token == PLAIN or isinstance(token, AtlasError) or (refused and token is None)
-    assert clock.now - NOW <= max_wait + 30
+    assert clock.now - NOW <= max_wait + 60 + STORE_TIME + FIRST_POLL + 2 * PAUSE
+    assert revoked == []
     if token == PLAIN:
-        assert json.loads(store.texts[shared.name])["version"] == 1
+        assert json.loads(store.texts[names.token])["version"] == 1
