@@ -76,7 +76,7 @@ def main() -> None:
     for _ in range(WAITERS):
         store = HeldStore(starts.uniform(0, 1), renewed_every=None if before is None else 2.0)
         wait(store, before is not None)
-        calls.update(int(moment) for moment in store.calls)
+        calls.update(int(moment + 1e-6) for moment in store.calls)
     print(f"{WAITERS} tasks behind a holder of {HELD:g} s: calls of Airflow's Variables a second")
     for first, last in SPANS:
         rate = sum(calls[second] for second in range(first, last)) / (last - first)

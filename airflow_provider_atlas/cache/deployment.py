@@ -89,19 +89,20 @@ class SharedToken:
     def get(self) -> AccessToken:
         """The store's token, renewed if it is stale and no other task does; in the worst case one of the task's own."""
         try:
-            token = self.read().token
+            content = self.read()
+            token = content.token
             need = renewal(token, self._clock())
             if token is not None and need is Renewal.NOT_YET:
                 return token
             if token is not None and need is Renewal.ADVISORY:
                 try:
-                    return self._exchange(self._fresh, wait=False) or token
+                    return self._exchange(self._fresh, seen=content, wait=False) or token
                 except AtlasError as error:
                     log.warning(
                         "The deployment's Atlas token %s could not be renewed yet: %s", token.fingerprint, error
                     )
                     return token
-            token = self._exchange(self._fresh)
+            token = self._exchange(self._fresh, seen=content)
         except StoreUnavailable as error:
             return self._own(error)
         assert token is not None  # noqa: S101 - with `wait` the exchange ends with a token or an error
@@ -180,14 +181,21 @@ class SharedToken:
         return self._stored.read()
 
     def _exchange(
-        self, look: Look, *, wait: bool = True, refused: bool = False, must_store: bool = False
+        self,
+        look: Look,
+        *,
+        seen: Content | None = None,
+        wait: bool = True,
+        refused: bool = False,
+        must_store: bool = False,
     ) -> AccessToken | None:
         """Look, claim, look again, request, write; from the start after each wait. ``None`` if another task does."""
         backoff = Backoff()
         with recording_wait(self._monotonic):
             while True:
-                if (token := look(self.read())) is not None:
+                if (token := look(seen or self.read())) is not None:
                     return token
+                seen = None
                 held, closed = self._claim.look()
                 if closed > 0 and wait:
                     self._wait_as_told(closed)

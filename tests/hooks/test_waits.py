@@ -160,8 +160,8 @@ def test_another_thread_s_request(atlas_sandbox, store, monkeypatch, call, scope
     """In real time, with a request of at most 0.4 s."""
     monkeypatch.setenv("AIRFLOW__ATLAS__TIMEOUT", "0.2")
     atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": "2"})
-    patient = AtlasServiceAccountHook(cache_scope=scope, max_wait=10)
-    thread = threading.Thread(target=patient.get_token)
+    other = AtlasServiceAccountHook(cache_scope=scope, max_wait=10)
+    thread = threading.Thread(target=other.get_token)
     thread.start()
     while atlas_sandbox.counters.faults == 0:
         time.sleep(0.001)
