@@ -33,6 +33,10 @@ class Content:
     refused_at: float = 0.0
     foreign: tuple[tuple[str, float, bool], ...] = ()
 
+    def has(self, token: AccessToken) -> bool:
+        """Whether this is the deployment's token."""
+        return self.token is not None and self.token.value == token.value
+
     @property
     def tokens(self) -> list[AccessToken]:
         """All tokens that this secret opens."""

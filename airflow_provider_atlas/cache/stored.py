@@ -60,11 +60,12 @@ class StoredTokens:
         for writes_left in reversed(range(WRITES + 1)):
             text = self._store.read(self.names.token)
             content = self._decode(text)
-            if content.token is not None and content.token.value == token.value:
-                return content.superseded  # whoever is the holder by now
+            if not content.has(token):  # else it is stored, whoever is the holder by now
+                content = self._checked(text)
+            if content.has(token):
+                return content.superseded
             if not writes_left:
                 break
-            content = self._checked(text)
             superseded = tuple(
                 old for old in content.tokens if old.value != token.value and not surely_expired(old, self._clock())
             )

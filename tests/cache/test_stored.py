@@ -177,7 +177,7 @@ def test_a_hidden_variable_is_an_error_that_names_it_and_the_cause(stored, store
 CHANGES = [
     lambda stored: stored.put(token("new")),
     lambda stored: stored.take_out(["current"]),
-    lambda stored: stored.remove(),
+    lambda stored: stored.remove([]),
 ]
 
 
@@ -236,7 +236,7 @@ def test_a_read_that_fails_as_not_found_removes_no_token_of_the_other_secret(
 ):
     fill("theirs", account=another_secret)
     store.missed[names.token] = 1
-    stored.remove()
+    stored.remove([])
     assert stored.read().foreign != ()
 
 
@@ -263,14 +263,14 @@ def test_what_was_revoked_is_taken_out_and_nothing_else(stored, store, names, fi
 def test_without_tokens_the_variables_are_removed(stored, store):
     stored.put(token("new"))
     stored.take_out(["new"])
-    stored.remove()
+    stored.remove([])
     assert store.texts == {}
 
 
 def test_the_variables_stay_with_tokens_of_either_secret(stored, store, fill, names, another_secret):
     fill("ours")
-    stored.remove()
+    stored.remove([])
     assert values(stored) == ["ours"]
     fill("theirs", account=another_secret)
-    stored.remove()
+    stored.remove([])
     assert set(store.texts) == set(names)
