@@ -8,8 +8,10 @@ without clearing the frames beneath them. The lines of the traceback stay; the v
 from __future__ import annotations
 
 import functools
+import sys
 import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -17,13 +19,25 @@ T = TypeVar("T")
 
 
 def clear(error: BaseException) -> None:
-    """Clear the frames of an exception and of those that it stands for. Frames that still run are left alone."""
+    """
+    Clear the frames beneath the caller, of the error that it handles and of the errors that led to it.
+
+    An error that was being handled before the caller was called is not its own: the frames of such an error have the
+    user's variables, and a generator among them would be closed. Its traceback begins at a frame further up.
+    """
+    above: set[FrameType] = set()
+    frame = sys._getframe(1).f_back
+    while frame is not None:
+        above.add(frame)
+        frame = frame.f_back
     seen: set[int] = set()
     todo: list[BaseException | None] = [error]
     while todo:
         item = todo.pop()
-        if item is not None and id(item) not in seen:
-            seen.add(id(item))
+        if item is None or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if item.__traceback__ is None or item.__traceback__.tb_frame not in above:
             traceback.clear_frames(item.__traceback__)
             todo += [item.__cause__, item.__context__]
 

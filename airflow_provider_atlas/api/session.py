@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import requests
 from requests.utils import rewind_body
@@ -27,7 +27,7 @@ from airflow_provider_atlas.frames import cleared
 from airflow_provider_atlas.oauth.bounded import LARGE, BoundedAdapter
 from airflow_provider_atlas.oauth.responses import words
 from airflow_provider_atlas.oauth.retry_after import Backoff, describe
-from airflow_provider_atlas.oauth.token import AccessToken
+from airflow_provider_atlas.oauth.token import AccessToken, StaysInProcess
 from airflow_provider_atlas.oauth.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class TokenSource(Protocol):
         """Another token in place of one that Atlas refused, or ``None`` if there is none."""
 
 
-class AtlasSession(requests.Session):
+class AtlasSession(StaysInProcess, requests.Session):
     """
     A session for the Administration API. URLs may be relative; those elsewhere are refused.
 
@@ -74,6 +74,8 @@ class AtlasSession(requests.Session):
     :param warned: endpoints that the task has been warned of, shared by its sessions.
     :raises InvalidCall: for a URL that is not at ``base_url``.
     """
+
+    instead = "Call AtlasServiceAccountHook(...).get_conn() in the other task."
 
     def __init__(
         self,
@@ -96,9 +98,6 @@ class AtlasSession(requests.Session):
         self._adapter = _BearerAdapter(source, max_wait)
         self.mount(f"{base_url}/", self._adapter)
         self._warned = set() if warned is None else warned
-
-    def __getstate__(self) -> NoReturn:
-        raise TypeError("An AtlasSession must not leave its task: call AtlasServiceAccountHook(...).get_conn() there")
 
     def scrub(self, text: str) -> str:
         """Take this session's tokens out of a text that came from outside."""

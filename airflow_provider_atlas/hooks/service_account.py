@@ -11,7 +11,6 @@ import copy
 import re
 import threading
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
@@ -76,6 +75,7 @@ class AtlasServiceAccountHook(BaseHook):
     conn_type = CONNECTION_TYPE
     hook_name = HOOK_NAME
 
+    @cleared
     def __init__(
         self,
         atlas_conn_id: str = default_conn_name,
@@ -104,6 +104,7 @@ class AtlasServiceAccountHook(BaseHook):
         self._given = token
         # A hook made inside a task belongs to it; one made at the top of a DAG file serves whichever task is running.
         self._task = task.current()
+        self._settings: Settings | None = None
         self._source: TokenSource | None = None
         self._session: AtlasSession | None = None
         self._own = threading.local()
@@ -146,10 +147,15 @@ class AtlasServiceAccountHook(BaseHook):
 
         return form.widgets()
 
-    @cached_property
-    @cleared
+    @property
     def settings(self) -> Settings:
         """The connection, read once and checked."""
+        if self._settings is None:  # `cached_property` has a frame that shows this object's variables
+            self._settings = self._read_settings()
+        return self._settings
+
+    @cleared
+    def _read_settings(self) -> Settings:
         client_id, client_secret, base_url = self._credentials
         if client_id is None and client_secret is None and base_url is None:
             conn = self._stored_connection()
@@ -287,6 +293,7 @@ class AtlasServiceAccountHook(BaseHook):
             clear(error)
             raise
 
+    @cleared
     def test_connection(self) -> tuple[bool, str]:
         """Generate a token and revoke it, in some ten seconds at most: what the Test button shows."""
         try:
@@ -300,7 +307,7 @@ class AtlasServiceAccountHook(BaseHook):
         if self._given is not None:
             raise ValueError("A hook that was given a token has none of its own to revoke: use it without `with`.")
         own = copy.copy(self)
-        own.settings, own._task = self.settings, self._task
+        own._settings, own._task = self.settings, self._task
         own._source = OwnToken(self._tokens, self.settings.max_wait)
         self._own.stack = [*getattr(self._own, "stack", ()), own._source]
         return own
@@ -311,9 +318,10 @@ class AtlasServiceAccountHook(BaseHook):
         interrupted = kind is not None and not issubclass(kind, Exception)
         self._own.stack.pop().close(0 if interrupted else self.settings.max_wait)
 
+    @cleared
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has the arguments and nothing else: Airflow 2.11 copies ``default_args``."""
-        return _rebuild, (type(self), self._arguments)
+        return _Maker(type(self), self._arguments), ()
 
     @property
     def _tokens(self) -> Tokens:
@@ -338,8 +346,15 @@ class AtlasServiceAccountHook(BaseHook):
         return source
 
 
-def _rebuild(kind: type[AtlasServiceAccountHook], arguments: dict[str, Any]) -> AtlasServiceAccountHook:
-    return kind(**arguments)
+class _Maker:
+    """Makes a hook again. The frames of ``copy`` show what they are given; the ``repr`` of this shows nothing."""
+
+    def __init__(self, kind: type[AtlasServiceAccountHook], arguments: dict[str, Any]) -> None:
+        self._kind = kind
+        self._arguments = arguments
+
+    def __call__(self) -> AtlasServiceAccountHook:
+        return self._kind(**self._arguments)
 
 
 def _generate_and_revoke(settings: Settings) -> tuple[bool, str]:

@@ -19,11 +19,11 @@ def fingerprint(value: str) -> str:
 class StaysInProcess:
     """What holds a secret: Airflow's serializers, which would write it into XCom in plain text, and pickle fail."""
 
-    instead: ClassVar[str] = ""
+    instead: ClassVar[str] = "Make an AtlasServiceAccountHook in the other task."
 
     def serialize(self) -> NoReturn:
         """Refuse Airflow's serializers."""
-        raise TypeError(f"{type(self).__name__} must not leave its task in plain text. {self.instead}".rstrip())
+        raise TypeError(f"{type(self).__name__} must not leave its task in plain text. {self.instead}")
 
     def __reduce__(self) -> NoReturn:
         self.serialize()

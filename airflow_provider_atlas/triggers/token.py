@@ -21,6 +21,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_atlas import metrics
 from airflow_provider_atlas.exceptions import AtlasError, AtlasUnreachable, ConnectionNotFound, InvalidCall, RateLimited
+from airflow_provider_atlas.frames import clear, cleared
 from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, Backoff
 from airflow_provider_atlas.triggers import events
 from airflow_provider_atlas.triggers.gate import Gate, gate_for
@@ -85,6 +86,9 @@ class AtlasTokenTrigger(BaseTrigger):
             payload = events.failure(error)
         except Exception as error:  # noqa: BLE001 - its text and traceback would be stored as they are
             payload = events.failure(AtlasError(f"The trigger failed with {type(error).__name__}"))
+        except BaseException as error:  # the trigger's cancellation, or the triggerer's end
+            clear(error)
+            raise
         if self.action == "revoke":
             payload["revoked"] = " ".join(revoked)
         yield TriggerEvent({**payload, "deadline": self.deadline})  # type: ignore[no-untyped-call]
@@ -225,7 +229,7 @@ class Handover(Generic[T]):
             self._abandoned = True
             results = tuple(self._results)
         for result in results:
-            threading.Thread(target=self._give_back, args=(result,)).start()
+            threading.Thread(target=cleared(self._give_back), args=(result,)).start()
 
 
 def _too_late() -> RateLimited:
@@ -235,6 +239,8 @@ def _too_late() -> RateLimited:
 async def _in_thread(call: Callable[[], T]) -> T:
     """
     Run blocking code in a thread of its own. The event loop's threads are few, and other triggers need them.
+
+    Its errors come without their variables: the event loop logs some by itself.
 
     Airflow's own functions would need ``sync_to_async`` (on 3.0 and 3.1); none is called in these threads.
     """
@@ -257,6 +263,7 @@ async def _in_thread(call: Callable[[], T]) -> T:
         except StopIteration as error:  # a future cannot carry it
             failure = RuntimeError(f"{type(error).__name__} in a thread")
         except BaseException as error:  # noqa: BLE001 - raised on the event loop
+            clear(error)
             failure = error
         with suppress(RuntimeError):  # the loop is closed: `Handover` knows
             loop.call_soon_threadsafe(finish, result, failure)
