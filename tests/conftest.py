@@ -31,9 +31,11 @@ pytest_plugins = ["airflow_provider_atlas.testing"]
 
 #: Folders whose tests start other processes, and the mark of each. A test with one of these marks is slow.
 SLOW = {
+    "crash": "integration",
     "distributed": "distributed",
     "fleets": "fleet",
     "form": "form",
+    "hostile": "integration",
     "integration": "integration",
     "packaging": "integration",
     "postgres": "postgres",

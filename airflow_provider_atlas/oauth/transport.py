@@ -57,10 +57,9 @@ def uninterrupted(call: Callable[[], T]) -> T:
     outcome: Future[T] = Future()
 
     def run() -> None:
-        if not outcome.set_running_or_notify_cancel():
-            return
         try:
-            outcome.set_result(call())
+            if outcome.set_running_or_notify_cancel():
+                outcome.set_result(call())
         except BaseException as error:  # noqa: BLE001 - raised by `result`
             outcome.set_exception(error)
 
