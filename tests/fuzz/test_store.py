@@ -358,7 +358,8 @@ class StoreMachine(RuleBasedStateMachine):
 def case_in(name: str) -> type:
     machine = type(f"StoreMachine in {name}", (StoreMachine,), {"weather": WEATHERS[name]})
     case = machine.TestCase
-    case.settings = settings(case.settings, stateful_step_count=30)
+    examples = max(case.settings.max_examples // 3, 1)  # there are eight kinds of weather
+    case.settings = settings(case.settings, max_examples=examples, stateful_step_count=30)
     return case
 
 
