@@ -47,26 +47,25 @@ class _Reader(io.RawIOBase):
         self._sock = sock
         self._timeout = sock.gettimeout()
         self._ends = None if self._timeout is None else time.monotonic() + self._timeout
-        self._head: int | None = HEAD
+        self.head: int | None = HEAD  # bytes that it may still have; `None` in the body
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
         if self._ends is not None:
-            self._sock.settimeout(_left(self._ends))
+            left = self._ends - time.monotonic()  # not `_left`: it is called for each response
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(left)
         size = self._raw.readinto(buffer)
-        if self._head is not None:
+        if self.head is not None:
             if not size:  # Python would take what came for all headers, and a body without length for empty
                 raise http.client.RemoteDisconnected("The connection ended within the head")
-            self._head -= size
-            if self._head < 0:
+            self.head -= size
+            if self.head < 0:
                 raise http.client.HTTPException(f"The head is larger than {HEAD >> 10} KiB")
         return size
-
-    def end_head(self) -> None:
-        """What follows is the body."""
-        self._head = None
 
     def leave_to_caller(self) -> None:
         """The timeout is for each read from now on."""
@@ -88,8 +87,8 @@ class _Response(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        self.reader.end_head()
-        if not self.headers.is_multipart():  # what Python cannot read as headers: urllib3 logs it as it is
+        self.reader.head = None
+        if self.headers.defects and not self.headers.is_multipart():  # urllib3 logs what Python cannot read as headers
             self.headers.set_payload(str(self.headers.get_payload() or "")[:100])
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -98,7 +97,8 @@ class _Response(http.client.HTTPResponse):
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 101 < status < 200:
                 return version, status, reason
-            http.client.parse_headers(self.fp)
+            while self.fp.readline(PIECE) not in (b"\r\n", b"\n", b""):
+                pass
 
     def _read_next_chunk_size(self) -> int:
         size: int = super()._read_next_chunk_size()  # type: ignore[misc]
@@ -116,40 +116,36 @@ class _Bounded:
 
     response_class = _Response
     _ends: float | None = None
+    _used = _head_sent = False
 
     def connect(self: Any) -> None:
-        self._start()
+        if not self._used:  # with https it comes before the request, else within it
+            self._start()
         super().connect()  # type: ignore[misc]
 
     def request(self: Any, *args: Any, **kwargs: Any) -> None:
-        self._start()
+        if self._used or self._ends is None:
+            self._start()
+        self._used, self._head_sent = True, False
         super().request(*args, **kwargs)  # type: ignore[misc]
 
     def send(self: Any, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
+        if not self._head_sent:  # the timeout is set already
+            self._head_sent = True
+            super().send(data)  # type: ignore[misc]
+            return
         # A TLS socket has its timeout for each 16 KiB that it sends.
-        pieces = (
-            [data]
-            if len(data) <= self.blocksize
-            else (data[at : at + self.blocksize] for at in range(0, len(data), self.blocksize))
-        )
-        for piece in pieces:
+        for at in range(0, len(data), self.blocksize):
             if self._ends is not None:
                 self.sock.settimeout(_left(self._ends))
-            super().send(piece)  # type: ignore[misc]
-
-    def getresponse(self: Any) -> Any:
-        self._ends = None
-        return super().getresponse()  # type: ignore[misc]
+            super().send(data[at : at + self.blocksize])  # type: ignore[misc]
 
     def close(self: Any) -> None:
-        self._ends = None
+        self._ends, self._used = None, False
         super().close()  # type: ignore[misc]
 
     def _start(self: Any) -> None:
-        if self._ends is None and self.timeout is not None:
-            self._ends = time.monotonic() + self.timeout
+        self._ends = None if self.timeout is None else time.monotonic() + self.timeout
 
     def _new_conn(self: Any) -> socket.socket:
         ends, host, timeout = self._ends, self._dns_host, self.timeout
@@ -252,7 +248,7 @@ class BoundedAdapter(HTTPAdapter):
             # A body that was read as a whole has given its connection back; any other must not be used again.
             raw.close()
         response._content_consumed = True  # type: ignore[attr-defined]
-        if response.is_redirect:
+        if not succeeded and response.is_redirect:
             _check_location(response)
         return response
 
@@ -287,6 +283,8 @@ def _read(raw: Any, limit: int) -> bytes:
                     break
             if len(body) > limit:
                 raise UnexpectedResponse(f"The response is larger than {limit >> 20} MiB", status=raw.status)
+            if raw.length_remaining == 0:
+                break
     except zlib.error:
         complete = False
     if not complete:

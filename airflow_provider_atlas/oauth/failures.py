@@ -79,7 +79,7 @@ def _invalid(error: Exception, transport: Transport) -> AtlasError:
     """An error about a value: ``requests`` names the request only in those that it raises after checking it."""
     import requests
 
-    sent = getattr(error, "request", None) is not None
+    sent = getattr(error, "request", None) is not None and not isinstance(error, requests.exceptions.InvalidJSONError)
     if sent and isinstance(error, requests.exceptions.InvalidHeader):
         return UnexpectedResponse("The response is not valid HTTP: its headers contradict each other")
     label = "label" in str(error)  # "label empty or too long" is IDNA's word for a part of a host name

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,11 +36,19 @@ def ports() -> Iterator[dict[str, list[int]]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def loaded() -> None:
-    """What a first call would import while it is timed."""
+    """What a first call would import and start while it is timed."""
     import airflow_provider_atlas.api.session
     import airflow_provider_atlas.hooks.tokens
-    import airflow_provider_atlas.oauth.bounded
-    import airflow_provider_atlas.triggers.token  # noqa: F401
+    import airflow_provider_atlas.oauth.bounded  # noqa: F401
+    from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
+
+    now = time.time()
+    trigger = AtlasTokenTrigger("none", moment=now, started=now, deadline=now + 0.5)
+
+    async def event() -> list[object]:
+        return [each async for each in trigger.run()]
+
+    asyncio.run(event())
 
 
 @pytest.fixture

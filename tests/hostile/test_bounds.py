@@ -17,7 +17,7 @@ from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.triggers import events
 from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
-from tests.hostile.conftest import SLACK, STATED, TIMEOUT
+from tests.hostile.conftest import SLACK, TIMEOUT
 from tests.hostile.server import BEHAVIOURS, TOKEN
 
 #: The most that a call may take over what the process had before it, as tracemalloc counts it: exact for what Python
@@ -30,8 +30,8 @@ AIRFLOWS_THREAD = "ThreadPoolExecutor"
 
 
 def by_trigger(hook: AtlasServiceAccountHook) -> object:
-    now = time.time()
-    trigger = AtlasTokenTrigger(hook.atlas_conn_id, moment=now, started=now, deadline=now + STATED)
+    now = time.time()  # and a deadline before which no second request is made: a wait is a second at least
+    trigger = AtlasTokenTrigger(hook.atlas_conn_id, moment=now, started=now, deadline=now + 0.95)
 
     async def event() -> Any:
         return [each.payload async for each in trigger.run()]  # type: ignore[attr-defined]
