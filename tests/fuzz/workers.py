@@ -200,7 +200,10 @@ class Worker:
             self.fail(name)
         if call.outcome == "fails" or (world.weather.collides and world.landed[name] > landed):
             raise StoreUnavailable
-        world.land(name, text, self)
+        if world.weather.keeps or name != NAMES.token:
+            world.land(name, text, self)
+        else:
+            self.fail(name)
         self.stall(call.after, STALLS[1])
         if call.outcome == "works unseen":
             self.fail(name)
