@@ -130,15 +130,10 @@ class _Bounded:
         super().request(*args, **kwargs)  # type: ignore[misc]
 
     def send(self: Any, data: Any) -> None:
-        if not self._head_sent:  # the timeout is set already
-            self._head_sent = True
-            super().send(data)  # type: ignore[misc]
-            return
-        # A TLS socket has its timeout for each 16 KiB that it sends.
-        for at in range(0, len(data), self.blocksize):
-            if self._ends is not None:
-                self.sock.settimeout(_left(self._ends))
-            super().send(data[at : at + self.blocksize])  # type: ignore[misc]
+        if self._head_sent and self._ends is not None:  # a body comes in parts; for the head the timeout is set already
+            self.sock.settimeout(_left(self._ends))
+        self._head_sent = True
+        super().send(data)  # type: ignore[misc]
 
     def close(self: Any) -> None:
         self._ends, self._used = None, False
