@@ -11,7 +11,7 @@ A write that fails although another value stands there is a collision: another t
 write that succeeds and that no read confirms is a store that does not work.
 
 A task that is killed leaves its nonce behind. A candidate's is stale after :data:`STALE` seconds. A holder states for
-how long it may be busy, which is longer than a request can take, and its nonce is stale after that. Both are measured
+how long it may be busy, which is as long as a request can take, and its nonce is stale after that. Both are measured
 by the observer's own monotonic clock from when it first saw the nonce, so that clocks need not agree. For observers
 that do not wait that long, each of them new, the holder's end is stated by its clock as well, and holds with the
 :data:`~.refusals.SKEW` of clocks. A holder that took longer than it stated must not write any more

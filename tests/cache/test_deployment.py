@@ -34,16 +34,6 @@ def warn_again(monkeypatch):
 
 
 @pytest.fixture
-def store():
-    return MemoryStore()
-
-
-@pytest.fixture
-def names(account):
-    return names_for(account)
-
-
-@pytest.fixture
 def requested():
     """The tokens that all tasks requested."""
     return []

@@ -10,26 +10,14 @@ import pytest
 from airflow_provider_atlas.cache.claim import Claim
 from airflow_provider_atlas.cache.content import Content, decode, encode
 from airflow_provider_atlas.cache.deployment import SharedToken
-from airflow_provider_atlas.cache.variables import names_for
 from airflow_provider_atlas.exceptions import AtlasUnreachable
 from airflow_provider_atlas.oauth.token import AccessToken
-from tests.cache.fakes import MemoryStore
 
 REQUEST_TIME = 60.0
 
 
 class Interrupted(BaseException):
     """A task's timeout."""
-
-
-@pytest.fixture
-def store():
-    return MemoryStore()
-
-
-@pytest.fixture
-def names(account):
-    return names_for(account)
 
 
 @pytest.fixture

@@ -10,10 +10,8 @@ import pytest
 from airflow_provider_atlas.cache.claim import Claim
 from airflow_provider_atlas.cache.content import Content, decode, encode
 from airflow_provider_atlas.cache.stored import WRITES, Overtaken, StoredTokens
-from airflow_provider_atlas.cache.variables import names_for
 from airflow_provider_atlas.exceptions import StoreUnavailable
 from airflow_provider_atlas.oauth.token import AccessToken
-from tests.cache.fakes import MemoryStore
 
 SECONDS = 60.0
 NOW = datetime.fromtimestamp(1_800_000_000, UTC)
@@ -21,16 +19,6 @@ NOW = datetime.fromtimestamp(1_800_000_000, UTC)
 
 def token(value):
     return AccessToken(value, "Bearer", NOW, NOW + timedelta(hours=1))
-
-
-@pytest.fixture
-def store():
-    return MemoryStore()
-
-
-@pytest.fixture
-def names(account):
-    return names_for(account)
 
 
 @pytest.fixture
