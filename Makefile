@@ -4,7 +4,8 @@ AIRFLOW ?= 3.3.2
 VENV ?= .venv
 UV := .tools/bin/uv
 BIN := $(VENV)/bin
-PARALLEL := -n 2 --dist loadfile
+# A test that hangs ends its worker, and the others go on.
+PARALLEL := -n 2 --dist loadfile -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 SEED ?= 1
 ROUNDS ?= 10
 # The settings of the caller's environment must not affect ours.
