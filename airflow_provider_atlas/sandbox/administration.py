@@ -8,10 +8,13 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_atlas.sandbox.limits import bucket_empty
-from airflow_provider_atlas.sandbox.resources import read
+from airflow_provider_atlas.sandbox.refusals import Refusal
 from airflow_provider_atlas.sandbox.responses import AtlasResponse, api_error
+from airflow_provider_atlas.sandbox.service_accounts import check_role
+from airflow_provider_atlas.sandbox.urls import ROUTES, find
 
 if TYPE_CHECKING:
+    from airflow_provider_atlas.sandbox.accounts import Account
     from airflow_provider_atlas.sandbox.requests import AtlasRequest
     from airflow_provider_atlas.sandbox.state import AtlasState
 
@@ -22,6 +25,11 @@ ACCEPT = re.compile(r"application/vnd\.atlas\.(\d{4}-\d{2}-\d{2})\+json")
 
 
 def administer(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+    template, ids = find(request.path) or ("", {})
+    methods = ROUTES.get(template, {})
+    if methods and request.method not in methods:
+        return AtlasResponse(405, "Method Not Allowed", {"Allow": ", ".join(methods)})
+    request = replace(request, ids=ids)
     with atlas.lock:
         account = atlas.owner(request.credentials("bearer") or "")
         if account is None:
@@ -35,23 +43,32 @@ def administer(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
             return api_error(401, account.refusal, "Current user is not authorized to perform this action.")
         capacity = atlas.api_rate_limit
         if capacity is None:
-            return _versioned(atlas, request)
+            return _versioned(atlas, account, request, template)
         wait, left = atlas.buckets.take(account.client_id, capacity, atlas.api_refill, atlas.api_refill_seconds)
         if wait:
             atlas.count("api_rate_limited")
             response = bucket_empty(atlas, request.path, atlas.clock(), wait)
         else:
-            response = _versioned(atlas, request)
+            response = _versioned(atlas, account, request, template)
         limit = {"RateLimit-Limit": str(capacity), "RateLimit-Remaining": str(left)}
         return replace(response, headers={**response.headers, **limit})
 
 
-def _versioned(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+def _versioned(atlas: AtlasState, account: Account, request: AtlasRequest, template: str) -> AtlasResponse:
     version = negotiate(request.headers.get("accept", ""), request.path, atlas.clock())
     if isinstance(version, AtlasResponse):
         return version
-    response = read(atlas, request)
-    return replace(response, headers=version_headers(version)) if response.status == 200 else response
+    try:
+        if not template:
+            raise Refusal("RESOURCE_NOT_FOUND", request.path)
+        if "/serviceAccounts" in template:
+            check_role(account, request)
+        response = ROUTES[template][request.method](atlas, request)
+    except Refusal as refusal:
+        if refusal.response.status == 401:
+            atlas.count("api_unauthorized")
+        return refusal.response
+    return replace(response, headers=version_headers(version))
 
 
 def negotiate(accept: str, path: str, now: float) -> str | AtlasResponse:

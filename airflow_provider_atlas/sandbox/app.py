@@ -59,11 +59,12 @@ tr {{ border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent)
 def build(atlas: AtlasState, connections: Connections) -> Starlette:
     """Return the ASGI app. A fault may close one of the ``connections``."""
 
-    def route(path: str, method: str, name: str, endpoint: Endpoint) -> BaseRoute:
+    def route(path: str, name: str, endpoint: Endpoint, method: str | None = None) -> BaseRoute:
         async def handle(http: Request) -> Response:
             atlas.count(f"{name}_requests")
             request = AtlasRequest(
-                path=http.scope["path"],
+                path=http.scope["raw_path"].decode("ascii", "replace"),
+                method=http.method,
                 address=http.client.host if http.client else "",
                 headers=http.headers,
                 query=http.query_params,
@@ -75,7 +76,7 @@ def build(atlas: AtlasState, connections: Connections) -> Starlette:
                 faulty = await perform(atlas.faults[name].popleft(), http, connections)
                 if faulty is not None:
                     return faulty
-            if http.method != method:
+            if method and http.method != method:
                 return Response("Method Not Allowed", 405, {"Allow": method})
             response = endpoint(atlas, request)
             return response.to_http(atlas.clock(), pretty=request.flag("pretty"), envelope=request.flag("envelope"))
@@ -84,9 +85,9 @@ def build(atlas: AtlasState, connections: Connections) -> Starlette:
 
     app = Starlette(
         routes=[
-            route("/api/oauth/token", "POST", "token", generate),
-            route("/api/oauth/revoke", "POST", "revoke", revoke),
-            route("/api/atlas/{rest:path}", "GET", "api", administer),
+            route("/api/oauth/token", "token", generate, "POST"),
+            route("/api/oauth/revoke", "revoke", revoke, "POST"),
+            route("/api/atlas/{rest:path}", "api", administer),
             *own_pages(atlas),
         ]
     )
