@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.sandbox.accounts import MAX_SECRETS, SECRET_HOURS, Account, Token, new_client_id, new_token
 from airflow_provider_atlas.sandbox.faults import ENDPOINTS, Fault
@@ -14,9 +14,10 @@ from airflow_provider_atlas.sandbox.knobs import Knobs
 from airflow_provider_atlas.sandbox.limits import FixedWindow, TokenBuckets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_atlas.sandbox.accounts import Secret
+    from airflow_provider_atlas.sandbox.requests import AtlasRequest
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,10 @@ class AtlasState(Knobs):
         headers: Mapping[str, str] | None = None,
         kind: str = "answer",
         seconds: float | None = None,
+        error_code: str = "",
+        parameters: Sequence[Any] = (),
+        method: str | None = None,
+        path: str = "",
     ) -> None:
         """
         Give the next requests to an endpoint a fault. Faults that are queued there already come first.
@@ -203,10 +208,30 @@ class AtlasState(Knobs):
         The other parameters are those of :class:`~airflow_provider_atlas.sandbox.faults.Fault`.
         """
         body = body.encode() if isinstance(body, str) else body
-        fault = Fault(kind, status, body, dict(headers or {}), seconds)
+        fault = Fault(kind, status, body, dict(headers or {}), seconds, error_code, tuple(parameters), method, path)
         if endpoint not in self.faults:
             raise ValueError(f"endpoint must be one of {', '.join(ENDPOINTS)}")
         if times < 1:
             raise ValueError("times must be at least 1")
         with self.lock:
             self.faults[endpoint].extend([fault] * times)
+
+    def refuse_next(
+        self, error_code: str, times: int = 1, method: str | None = None, path: str = "", parameters: Sequence[Any] = ()
+    ) -> None:
+        """
+        Refuse the next requests to the Administration API with one of Atlas's error codes and its status.
+
+        The parameters are those of ``fail_next``, which takes other statuses and other faults as well.
+        """
+        self.fail_next("api", times, error_code=error_code, method=method, path=path, parameters=parameters)
+
+    def take_fault(self, endpoint: str, request: AtlasRequest) -> Fault | None:
+        """Return the first fault that is queued for this request, and remove it."""
+        with self.lock:
+            for fault in self.faults[endpoint]:
+                if fault.method in (None, request.method) and fault.path in request.path:
+                    self.faults[endpoint].remove(fault)
+                    self.count("faults")
+                    return fault
+        return None
