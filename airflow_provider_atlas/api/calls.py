@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_atlas.api.codes import KNOWN, api_error
 from airflow_provider_atlas.api.obstacles import READS, limit_of
 from airflow_provider_atlas.api.urls import fill, query, shown
-from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import AtlasApiError, InvalidCall, ServerError
 from airflow_provider_atlas.oauth.failures import ask
 from airflow_provider_atlas.oauth.responses import words
@@ -53,7 +52,7 @@ def run(
     if not isinstance(method, str) or not isinstance(endpoint, str):
         raise InvalidCall("Endpoint and method must be texts")
     method, url, asked = method.upper(), fill(endpoint, path), query(params)
-    media = media_type(session.api_version if api_version is None else api_version, accept)
+    media = session.media_type(api_version, accept)
     reads, label = method in READS, shown(endpoint)
     deadline, backoff = time.monotonic() + session.max_wait, Backoff()
     while True:

@@ -85,7 +85,7 @@ RIGHTS = frozenset(
 #: So do these begin: NOT_ORG_GROUP_CREATOR, NOT_GROUP_USER_ADMIN, ...
 RIGHTS_PREFIXES = ("NOT_ORG_", "NOT_GROUP_", "NOT_GLOBAL_", "USER_CANNOT_ACCESS_")
 
-_REFUSED_TOKEN = "Atlas accepts neither this token nor a new one: look whether the service account was deleted."
+_NO_TOKEN_HELPS = "Atlas accepts neither this token nor a new one: look whether the account was deleted."  # noqa: S105
 _ROLE = "The token is valid, so a role is missing: give the service account a role in the organization or project."
 _BY_STATUS = {
     401: _ROLE,
@@ -139,7 +139,7 @@ def api_error(
         fields=fields,
         retry_after=retry_after,
         meaning=meaning(status, code),
-        remedy=_REFUSED_TOKEN if status == 401 and nothing else _remedy(status, code, fields, parameters, accept),
+        remedy=_NO_TOKEN_HELPS if status == 401 and nothing else _remedy(status, code, fields, parameters, accept),
     )
 
 
@@ -187,7 +187,7 @@ def refuses_token(response: requests.Response, met: set[str]) -> bool:
     body = json_object(response.content)
     if body is None:
         return True
-    code = body.get("errorCode") if isinstance(body.get("errorCode"), str) else ""
+    code = words(body.get("errorCode"), str) or ""
     if code in met:
         _learned.add(code)
     met.add(code)

@@ -16,7 +16,6 @@ import urllib3
 
 from airflow_provider_atlas.api.calls import refusal
 from airflow_provider_atlas.api.urls import fill, query, shown
-from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import AtlasUnreachable, UnexpectedResponse
 from airflow_provider_atlas.oauth.failures import ask
 from airflow_provider_atlas.oauth.responses import json_object
@@ -58,7 +57,11 @@ def download(
     accept: str = "gzip",
 ) -> Download:
     """Download a file; see :meth:`AtlasServiceAccountHook.download`."""
-    url, asked, media = fill(endpoint, path), query(params), media_type(session.api_version if api_version is None else api_version, accept)
+    url, asked, media = (
+        fill(endpoint, path),
+        query(params),
+        session.media_type(api_version, accept),
+    )
     deadline, backoff = time.monotonic() + session.max_wait, Backoff()
     target = to if hasattr(to, "open") else Path(to)
     while True:

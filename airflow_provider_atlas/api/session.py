@@ -88,7 +88,7 @@ class AtlasSession(StaysInProcess, requests.Session):
         super().__init__()
         self.base_url = base_url
         self.transport = transport
-        self.api_version = api_version
+        self._api_version = api_version
         self.max_wait = max_wait
         self._options = transport.options(base_url)
         self.headers["Accept"] = media_type(api_version)
@@ -104,6 +104,10 @@ class AtlasSession(StaysInProcess, requests.Session):
         for value in tuple(self._adapter.used):
             text = text.replace(value, "***")
         return text
+
+    def media_type(self, api_version: str | None, form: str) -> str:
+        """The ``Accept`` header of a request, with this connection's API version where none is given."""
+        return media_type(self._api_version if api_version is None else api_version, form)
 
     @cleared
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:

@@ -53,7 +53,7 @@ def test_an_error_names_the_invalid_fields(hook):
         hook.run(GROUPS, params={"itemsPerPage": 501})
 
 
-@pytest.mark.parametrize("version", ["v2", "latest", ""])
+@pytest.mark.parametrize("version", ["v2", "latest", "", "previews"])
 def test_a_version_that_is_not_a_date_is_refused_before_the_request(hook, atlas_sandbox, version):
     with pytest.raises(exceptions.InvalidCall, match="api_version"):
         hook.run(GROUPS, api_version=version)
@@ -147,7 +147,7 @@ def test_an_invalid_next_link_is_refused_after_the_results_of_its_page(hook, atl
 @pytest.mark.parametrize(
     "body",
     [
-        "[]",
+        "7",
         "{}",
         '{"results": {}}',
         '{"results": [], "links": [{"rel": "next"}]}',
