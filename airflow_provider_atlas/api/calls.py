@@ -102,10 +102,10 @@ def refusal(
 
 
 def _unwrapped(response: requests.Response) -> tuple[int, Any]:
-    """Status and decoded body; both from the envelope, if one was asked for."""
+    """Status and decoded body; both from the envelope, if one was asked for. A list is its own envelope."""
     body = _decoded(response)
     if isinstance(body, dict) and type(body.get("status")) is int and "envelope=true" in response.url.lower():
-        return body["status"], body.get("content")
+        return body["status"], body["content"] if "content" in body else body
     return response.status_code, body
 
 
@@ -127,6 +127,7 @@ def paginate(
     *,
     path: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
+    json: Any = None,
     api_version: str | None = None,
     items: str | None = None,
 ) -> Iterator[Any]:
@@ -138,7 +139,7 @@ def paginate(
     remembered, pages, power = following, 0, 1
     while True:
         try:
-            page = run(session, following, params=asked, api_version=api_version)
+            page = run(session, following, json=json, params=asked, api_version=api_version)
         except AtlasApiError as error:
             error.path = shown(label)
             if not (asked and size and _refuses_page_size(error)):

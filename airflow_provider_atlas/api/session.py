@@ -127,7 +127,7 @@ class AtlasSession(StaysInProcess, requests.Session):
         request.url = at_atlas(self.base_url, str(request.url))
         prepared = super().prepare_request(request)
         if request.json is not None and prepared.headers.get("Content-Type") == "application/json":
-            prepared.headers["Content-Type"] = prepared.headers["Accept"]
+            prepared.headers["Content-Type"] = f"{prepared.headers['Accept'].rpartition('+')[0]}+json"
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:

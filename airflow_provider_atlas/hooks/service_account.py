@@ -303,6 +303,7 @@ class AtlasServiceAccountHook(BaseHook):
         *,
         path: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
+        json: Any = None,
         api_version: str | None = None,
         items: str | None = None,
     ) -> Iterator[Any]:
@@ -313,12 +314,13 @@ class AtlasServiceAccountHook(BaseHook):
 
         :param endpoint: as for :meth:`run`, as are ``path`` and ``api_version``.
         :param params: query parameters; ``itemsPerPage`` is 500 unless it is among them.
+        :param json: body of each request, for the one list that is searched with one.
         :param items: name of the list in the response, if it is not ``results``; Atlas's page size then.
         :raises AtlasApiError: also for a response that is not a list, and for pages that lead back.
         """
         try:
             yield from calls.paginate(
-                self.get_conn(), endpoint, path=path, params=params, api_version=api_version, items=items
+                self.get_conn(), endpoint, path=path, params=params, json=json, api_version=api_version, items=items
             )
         except BaseException as error:
             clear(error)

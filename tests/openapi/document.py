@@ -7,6 +7,7 @@ import lzma
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,9 @@ KNOWN = {
     "[A-Z]{2}": "DE",
     "DC=": "DC=example",
     "1199145600": "1199145600",
+    "sg-([0-9]*)": "sg-1",
+    "aws:kafka": "arn:aws:kafka",
+    "@(?:": "someone@example.com",
 }
 
 
@@ -135,10 +139,13 @@ class Document:
             value |= self._object(self.resolve(part), writing, depth + 1)
         for name, each in schema.get("properties", {}).items():
             resolved = self.resolve(each)
-            if resolved.get("readOnly" if writing else "writeOnly") or each.get("readOnly" if writing else "writeOnly"):
+            one_way = resolved.get("readOnly" if writing else "writeOnly")
+            if one_way and name not in schema.get("required", ()):
                 continue
             if name in schema.get("required", ()) or depth < 3:
                 value[name] = self.sample(each, writing=writing, depth=depth + 1)
+        if not value and schema.get("minProperties"):
+            value["x"] = self.sample(schema.get("additionalProperties") or {}, writing=writing, depth=depth + 1)
         return value
 
 
@@ -148,10 +155,10 @@ def _break_circles(schemas: dict[str, Any]) -> None:
 
     A discriminator tells the kinds apart where ``oneOf`` would find several that fit.
     """
+    _choose_any(schemas)
     for name, schema in list(schemas.items()):
-        if "oneOf" not in schema:
+        if "anyOf" not in schema:
             continue
-        schema["anyOf"] = schema.pop("oneOf")
         rest = {key: value for key, value in schema.items() if key not in ("anyOf", "discriminator")}
         schemas[f"{name}Rest"] = rest
         for kind in schema["anyOf"]:
@@ -159,6 +166,14 @@ def _break_circles(schemas: dict[str, Any]) -> None:
             for part in child.get("allOf", ()):
                 if part.get("$ref", "").endswith(f"/{name}"):
                     part["$ref"] += "Rest"
+
+
+def _choose_any(node: Any) -> None:
+    if isinstance(node, dict) and isinstance(node.get("oneOf"), list):
+        node["anyOf"] = node.pop("oneOf")
+        node.pop("type", None)  # "object", also of those whose kinds are texts
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _choose_any(each)
 
 
 #: Schemas refer to themselves.
@@ -170,7 +185,8 @@ def _scalar(schema: Mapping[str, Any]) -> Any:
     if kind == "boolean":
         return True
     if kind in ("integer", "number"):
-        return max(schema.get("minimum", 1), min(schema.get("maximum", 1), 1))
+        number = max(schema.get("minimum", 1), min(schema.get("maximum", 1), 1))
+        return int(number) if kind == "integer" else number
     if "pattern" in schema:
         for part, value in KNOWN.items():
             if part in schema["pattern"] and _fits(value, schema["pattern"]):
@@ -182,10 +198,9 @@ def _scalar(schema: Mapping[str, Any]) -> Any:
 
 
 def _fits(value: str, pattern: str) -> bool:
-    try:
-        return re.search(pattern, value) is not None
-    except re.error:
-        return True
+    with suppress(re.error):
+        return "\\\\" in pattern or re.search(pattern, value) is not None  # some are escaped twice and fit nothing
+    return True
 
 
 def _matches(_: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:

@@ -102,6 +102,7 @@ def test_every_operation_is_asked_for_as_described_and_its_success_comes_back_de
                 break
         else:
             done += 1
+    print(*(f"{name}: {why}" for name, why in failed.items()), sep="\n")
     print(f"operations: {done} of {done + len(failed)}")
     assert failed == {}
     assert done == 540
@@ -115,7 +116,7 @@ def test_every_list_is_read(hook, stub, described):
             continue
         media, sample = next(each for each in responses(described, operation) if "json" in each[0])
         given = arguments(described, operation, media)
-        given = {key: given[key] for key in ("path", "api_version")}
+        given = {key: given[key] for key in ("path", "json", "api_version") if key in given}
         query = described.parameters(operation, "query")
         given["params"] = {
             name: described.sample(each["schema"]) for name, each in query.items() if each.get("required")
@@ -133,6 +134,7 @@ def test_every_list_is_read(hook, stub, described):
                 read = str(error)
             if read != expected:
                 failed[f"{operation} {name}"] = f"{read!r:.200}"
+    print(*(f"{name}: {why}" for name, why in failed.items()), sep="\n")
     print(f"{counted}, failed: {len(failed)}")
     assert failed == {}
     assert counted["lists"] == 106
