@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from airflow_provider_atlas.sandbox.administration import administer
-from airflow_provider_atlas.sandbox.faults import METHODS, perform
+from airflow_provider_atlas.sandbox.faults import JOB_ENDS, METHODS, perform
 from airflow_provider_atlas.sandbox.oauth import generate, revoke
 from airflow_provider_atlas.sandbox.requests import AtlasRequest
 
@@ -70,6 +70,8 @@ def build(atlas: AtlasState, connections: Connections) -> Starlette:
                 base_url=str(http.base_url).rstrip("/"),
             )
             fault = atlas.take_fault(name, request)
+            if fault and fault.kind in JOB_ENDS:
+                request, fault = replace(request, job_end=JOB_ENDS[fault.kind]), None
             if fault and fault.kind != "lost" and (faulty := await perform(fault, http, connections, atlas.clock())):
                 return faulty
             if method and http.method != method:

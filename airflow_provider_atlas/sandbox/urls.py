@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from airflow_provider_atlas.sandbox import resources, service_accounts
+from airflow_provider_atlas.sandbox import backups, clusters, resources, search, service_accounts
 from airflow_provider_atlas.sandbox.responses import ROOT
 
 if TYPE_CHECKING:
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_atlas.sandbox.responses import Routes
 
-ROUTES: Routes = {**resources.ROUTES, **service_accounts.ROUTES}
+ROUTES: Routes = {
+    **resources.ROUTES,
+    **service_accounts.ROUTES,
+    **clusters.ROUTES,
+    **backups.ROUTES,
+    **search.ROUTES,
+}
 HEX_ID = r"[0-9a-f]{24}"
 
 
