@@ -79,7 +79,7 @@ test-versions: $(UV)  ## Run the unit tests on each older supported Airflow, and
 
 bench: install  ## Measure speed and cost compared with peers, into docs/measured; an hour and a half
 	@mkdir -p docs/measured
-	@missed=; for name in warm_token session parsing loop triggers claim_races waiting fleets; do \
+	@missed=; for name in warm_token session download parsing loop triggers claim_races waiting fleets; do \
 	    echo "== $$name"; AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING $(BIN)/python -m benchmarks.$$name >docs/measured/$$name.txt || \
 	        missed="$$missed $$name"; \
 	    cat docs/measured/$$name.txt; done; [ -z "$$missed" ] || { echo "Outside their bounds:$$missed"; exit 1; }

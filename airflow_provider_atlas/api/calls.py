@@ -105,7 +105,7 @@ def _unwrapped(response: requests.Response) -> tuple[int, Any]:
     """Status and decoded body; both from the envelope, if one was asked for. A list is its own envelope."""
     body = _decoded(response)
     if isinstance(body, dict) and type(body.get("status")) is int and "envelope=true" in response.url.lower():
-        return body["status"], body["content"] if "content" in body else body
+        return body["status"], body.get("content", body)
     return response.status_code, body
 
 
