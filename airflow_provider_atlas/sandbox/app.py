@@ -36,7 +36,7 @@ PAGE = """<!doctype html>
 <title>Atlas sandbox</title>
 <style>
 :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
-body {{ max-width: 30rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ width: 100%; border-collapse: collapse; }}
 th {{ text-align: left; font-weight: normal; }}
 td {{ text-align: right; font-variant-numeric: tabular-nums; }}
