@@ -110,6 +110,9 @@ class Cluster:
     def is_busy(self, now: float) -> bool:
         return now < self.until
 
+    def changed(self, now: float) -> bool:
+        return not self.is_gone(now) and (self.change != "IDLE" or self.is_paused(now))
+
     def is_gone(self, now: float) -> bool:
         return self.change == "DELETING" and now >= self.until
 

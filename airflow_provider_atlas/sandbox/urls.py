@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from airflow_provider_atlas.sandbox import backups, clusters, resources, search, service_accounts
+from airflow_provider_atlas.sandbox.bodies import HEX_ID
 from airflow_provider_atlas.sandbox.responses import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_atlas.sandbox.responses import Routes
 
@@ -21,13 +22,12 @@ ROUTES: Routes = {
     **backups.ROUTES,
     **search.ROUTES,
 }
-HEX_ID = r"[0-9a-f]{24}"
 
 
 def _pattern(template: str) -> re.Pattern[str]:
     def group(name: re.Match[str]) -> str:
         is_hex = name[1].endswith("Id") and name[1] != "clientId"
-        return f"(?P<{name[1]}>{HEX_ID if is_hex else '[^/]+'})"
+        return f"(?P<{name[1]}>{HEX_ID.pattern if is_hex else '[^/]+'})"
 
     return re.compile(ROOT + re.sub(r"\{(\w+)\}", group, template))
 
@@ -43,11 +43,8 @@ def find(path: str) -> tuple[str, Mapping[str, str]] | None:
     return None
 
 
-def shown(path: str) -> str:
-    """Return the path for a log. A client chooses it, and could put a secret there: only hexadecimal ids are shown."""
-    found = find(path)
-    if found is None:
-        return "(other)"
-    template, ids = found
-    known = {name: value if re.fullmatch(HEX_ID, value) else f"{{{name}}}" for name, value in ids.items()}
-    return ROOT + template.format_map(known)
+def shown(path: str, is_name: Callable[[str], bool]) -> str:
+    """Return the path for a log. A client could put a secret there: only ids and known names are shown."""
+    template, ids = find(path) or ("", {})
+    safe = {name: value if is_name(value) or HEX_ID.fullmatch(value) else f"{{{name}}}" for name, value in ids.items()}
+    return ROOT + template.format_map(safe) if template else "(other)"

@@ -229,7 +229,7 @@ def test_snapshots_of_a_deleted_cluster_are_not_those_of_its_successor(api, snap
 
 
 @pytest.mark.parametrize(("kind", "state"), [("fail_job", "failed"), ("lost", "completed")])
-def test_job_can_be_told_to_fail_and_its_answer_can_be_lost(sandbox, generate, clock, kind, state):
+def test_job_can_be_told_to_fail_and_its_response_can_be_lost(sandbox, generate, clock, kind, state):
     headers = {"Accept": "application/vnd.atlas.2025-03-12+json"}
     headers["Authorization"] = f"Bearer {generate().json()['access_token']}"
     url = f"{sandbox.url}/api/atlas/v2{BACKUP}/snapshots"

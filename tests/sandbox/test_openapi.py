@@ -53,7 +53,7 @@ class Walk:
 
     def clusters(self):
         self("POST", "/groups/{groupId}/clusters", test_clusters.NEW)
-        self.read("", "clusters")
+        self.read("")
         for body in (
             {"paused": True},
             {"paused": False},
@@ -61,13 +61,13 @@ class Walk:
             {"tags": [{"key": "a", "value": "b"}]},
         ):
             self("PATCH", CLUSTER, body)
-            self.read("", "clusters")
+            self.read("")
         self("GET", "/groups/{groupId}/flexClusters")
         self("GET", "/groups/{groupId}/flexClusters/{name}", name="flexible")
         self("DELETE", CLUSTER, clusterName="new")
-        self.read("", "clusters")
+        self.read("")
 
-    def read(self, path, _, **ids):
+    def read(self, path, **ids):
         """Read one thing at several moments, until its change or its job has ended."""
         for wait in (0, 1, 2, 10):
             self.clock.now += wait
@@ -80,7 +80,7 @@ class Walk:
         self("GET", "/groups/{groupId}/backup/exportBuckets/{exportBucketId}", exportBucketId=bucket)
         body = {"description": "before", "retentionInDays": 1}
         taken = self("POST", f"{BACKUP}/snapshots", body)["id"]
-        self.read("/backup/snapshots/{snapshotId}", "snapshots", snapshotId=taken)
+        self.read("/backup/snapshots/{snapshotId}", snapshotId=taken)
         target = {"targetGroupId": GROUP, "targetClusterName": "cluster-1"}
         moment = {"pointInTimeUTCSeconds": int(self.clock()) - 60}
         for body in (
@@ -89,13 +89,13 @@ class Walk:
             {"deliveryType": "download", "snapshotId": taken},
         ):
             job = self("POST", f"{BACKUP}/restoreJobs", body, job_end=end)["id"]
-            self.read("/backup/restoreJobs/{restoreJobId}", "restores", restoreJobId=job)
+            self.read("/backup/restoreJobs/{restoreJobId}", restoreJobId=job)
         self("DELETE", f"{BACKUP}/restoreJobs/{{restoreJobId}}", restoreJobId=job)
         body = {"snapshotId": taken, "exportBucketId": bucket, "customData": [{"key": "a", "value": "b"}]}
         job = self("POST", f"{BACKUP}/exports", body, job_end=end)["id"]
-        self.read("/backup/exports/{exportId}", "exports", exportId=job)
+        self.read("/backup/exports/{exportId}", exportId=job)
         spare = self("POST", f"{BACKUP}/snapshots", {}, job_end=end)["id"]
-        self.read("/backup/snapshots/{snapshotId}", "snapshots", snapshotId=spare)
+        self.read("/backup/snapshots/{snapshotId}", snapshotId=spare)
         self("DELETE", f"{BACKUP}/snapshots/{{snapshotId}}", snapshotId=spare)
 
     def indexes(self, end):
@@ -103,7 +103,7 @@ class Walk:
         names = {"databaseName": "shop", "collectionName": "items"}
         for index in (test_search.TEXT, test_search.VECTOR):
             made = self("POST", path, index, job_end=end)["indexID"]
-            self.read("/search/indexes/{indexId}", "indexes", indexId=made)
+            self.read("/search/indexes/{indexId}", indexId=made)
             self("GET", f"{path}/{{databaseName}}/{{collectionName}}", **names)
             by_name = f"{path}/{{databaseName}}/{{collectionName}}/{{indexName}}"
             self("GET", by_name, indexName=index["name"], **names)
@@ -130,7 +130,7 @@ def test_walk_uses_each_endpoint(walk):
     assert used == {(method, template) for template, methods in ROUTES.items() for method in methods}
 
 
-def test_each_answer_and_each_accepted_body_is_valid(walk, document):
+def test_each_response_and_each_accepted_body_is_valid(walk, document):
     wrong = []
     for method, template, body, status, content in walk.steps:
         wrong += [(method, template, status, text) for text in document.errors(method, template, content, status)]
@@ -149,7 +149,7 @@ def test_each_answer_and_each_accepted_body_is_valid(walk, document):
         ({"links": [{"url": "x"}]}, "url"),
     ],
 )
-def test_answer_that_atlas_would_not_send_is_found(walk, document, change, says):
+def test_response_that_atlas_would_not_send_is_found(walk, document, change, says):
     (content, *_) = [
         content for method, template, _, _, content in walk.steps if (method, template) == ("GET", CLUSTER)
     ]
