@@ -14,7 +14,7 @@ DEFAULT_ALLOWED_HOSTS = "cloud.mongodb.com, cloud.mongodbgov.com, loopback"
 
 #: Fields of the connection's extra: label, what is behind the label, JSON schema.
 #: None has a default here: the form would save it, and the deployment's own ([atlas] in airflow.cfg) would not apply.
-#: Only ``proxies`` has a name that Airflow treats as secret (``token``, ``secret``, ...) and shows as ***.
+#: Only ``previous_secret`` and ``proxies`` have names that Airflow treats as secret and shows as ***.
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "cache_scope": {
         "label": "Token scope",
@@ -45,6 +45,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "label": "Proxies",
         "description": 'As requests takes them: {"https": "http://proxy.example:3128"}.',
         "schema": {"type": ["string", "object", "null"], "format": "json"},
+    },
+    "previous_secret": {
+        "label": "Previous client secret",
+        "description": "The client secret before the last rotation: opens what it sealed, requests no token.",
+        "schema": {"type": ["string", "null"], "format": "password"},
     },
 }
 
