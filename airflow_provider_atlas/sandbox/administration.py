@@ -8,10 +8,13 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_atlas.sandbox.limits import bucket_empty
-from airflow_provider_atlas.sandbox.resources import read
-from airflow_provider_atlas.sandbox.responses import AtlasResponse, api_error
+from airflow_provider_atlas.sandbox.refusals import Refusal, refused
+from airflow_provider_atlas.sandbox.responses import AtlasResponse, challenge
+from airflow_provider_atlas.sandbox.service_accounts import check_role
+from airflow_provider_atlas.sandbox.urls import ROUTES, find
 
 if TYPE_CHECKING:
+    from airflow_provider_atlas.sandbox.accounts import Account
     from airflow_provider_atlas.sandbox.requests import AtlasRequest
     from airflow_provider_atlas.sandbox.state import AtlasState
 
@@ -22,36 +25,51 @@ ACCEPT = re.compile(r"application/vnd\.atlas\.(\d{4}-\d{2}-\d{2})\+json")
 
 
 def administer(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+    template, ids = find(request.path) or ("", {})
+    methods = ROUTES.get(template, {})
+    if methods and request.method not in methods:
+        return AtlasResponse(405, "Method Not Allowed", {"Allow": ", ".join(methods)})
+    request = replace(request, ids=ids)
     with atlas.lock:
-        account = atlas.owner(request.credentials("bearer") or "")
+        token = request.credentials("bearer")
+        account = atlas.owner(token or "")
         if account is None:
             atlas.count("api_unauthorized")
-            return api_error(401, "UNAUTHORIZED", "The access token is missing, not valid, expired or revoked.")
+            # A token that Atlas does not know gets an empty body; a request without one is asked for Digest.
+            return refused("UNEXPECTED_ERROR", status=401) if token is None else AtlasResponse(401, None, challenge())
         if atlas.ip_denied:
-            detail = f"IP address {request.address} is not allowed to access this resource."
-            return api_error(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", detail, parameters=[request.address])
+            return refused("IP_ADDRESS_NOT_ON_ACCESS_LIST", request.address)
         if account.refusal is not None:
             atlas.count("api_unauthorized")
-            return api_error(401, account.refusal, "Current user is not authorized to perform this action.")
+            return refused(account.refusal, *ids.values(), status=401)
         capacity = atlas.api_rate_limit
         if capacity is None:
-            return _versioned(atlas, request)
+            return _versioned(atlas, account, request, template)
         wait, left = atlas.buckets.take(account.client_id, capacity, atlas.api_refill, atlas.api_refill_seconds)
         if wait:
             atlas.count("api_rate_limited")
             response = bucket_empty(atlas, request.path, atlas.clock(), wait)
         else:
-            response = _versioned(atlas, request)
+            response = _versioned(atlas, account, request, template)
         limit = {"RateLimit-Limit": str(capacity), "RateLimit-Remaining": str(left)}
         return replace(response, headers={**response.headers, **limit})
 
 
-def _versioned(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+def _versioned(atlas: AtlasState, account: Account, request: AtlasRequest, template: str) -> AtlasResponse:
     version = negotiate(request.headers.get("accept", ""), request.path, atlas.clock())
     if isinstance(version, AtlasResponse):
         return version
-    response = read(atlas, request)
-    return replace(response, headers=version_headers(version)) if response.status == 200 else response
+    try:
+        if not template:
+            raise Refusal("RESOURCE_NOT_FOUND", request.path)
+        if "/serviceAccounts" in template:
+            check_role(account, request)
+        response = ROUTES[template][request.method](atlas, request)
+    except Refusal as refusal:
+        if refusal.response.status == 401:
+            atlas.count("api_unauthorized")
+        return refusal.response
+    return replace(response, headers=version_headers(version))
 
 
 def negotiate(accept: str, path: str, now: float) -> str | AtlasResponse:
@@ -64,10 +82,9 @@ def negotiate(accept: str, path: str, now: float) -> str | AtlasResponse:
     except (IndexError, ValueError):
         asked = ""
     if not asked or asked > latest:
-        return api_error(406, "INVALID_VERSION_DATE", "Invalid accept header or version date.")
+        return refused("INVALID_VERSION_DATE")
     if asked < VERSIONS[0]:
-        detail = f"Version {asked} of {path[1:]} is no longer available."
-        return api_error(410, "VERSION_GONE", detail, parameters=[asked, path[1:]])
+        return refused("VERSION_GONE", asked, path[1:])
     return max(version for version in VERSIONS if version <= asked)
 
 

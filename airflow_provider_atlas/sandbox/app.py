@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from airflow_provider_atlas.sandbox.administration import administer
-from airflow_provider_atlas.sandbox.faults import perform
+from airflow_provider_atlas.sandbox.faults import METHODS, perform
 from airflow_provider_atlas.sandbox.oauth import generate, revoke
 from airflow_provider_atlas.sandbox.requests import AtlasRequest
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Endpoint = Callable[[AtlasState, AtlasRequest], AtlasResponse]
 
-#: A request of any method can get a fault; an endpoint refuses all methods but its own.
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -59,34 +57,35 @@ tr {{ border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent)
 def build(atlas: AtlasState, connections: Connections) -> Starlette:
     """Return the ASGI app. A fault may close one of the ``connections``."""
 
-    def route(path: str, method: str, name: str, endpoint: Endpoint) -> BaseRoute:
+    def route(path: str, name: str, endpoint: Endpoint, method: str | None = None) -> BaseRoute:
         async def handle(http: Request) -> Response:
             atlas.count(f"{name}_requests")
             request = AtlasRequest(
-                path=http.scope["path"],
+                path=http.scope["raw_path"].decode("ascii", "replace"),
+                method=http.method,
                 address=http.client.host if http.client else "",
                 headers=http.headers,
                 query=http.query_params,
                 body=await http.body(),
                 base_url=str(http.base_url).rstrip("/"),
             )
-            if atlas.faults[name]:
-                atlas.count("faults")
-                faulty = await perform(atlas.faults[name].popleft(), http, connections)
-                if faulty is not None:
-                    return faulty
-            if http.method != method:
+            fault = atlas.take_fault(name, request)
+            if fault and fault.kind != "lost" and (faulty := await perform(fault, http, connections, atlas.clock())):
+                return faulty
+            if method and http.method != method:
                 return Response("Method Not Allowed", 405, {"Allow": method})
             response = endpoint(atlas, request)
+            if fault and fault.kind == "lost" and (lost := await perform(fault, http, connections, atlas.clock())):
+                return lost
             return response.to_http(atlas.clock(), pretty=request.flag("pretty"), envelope=request.flag("envelope"))
 
-        return Route(path, handle, methods=METHODS)
+        return Route(path, handle, methods=list(METHODS))
 
     app = Starlette(
         routes=[
-            route("/api/oauth/token", "POST", "token", generate),
-            route("/api/oauth/revoke", "POST", "revoke", revoke),
-            route("/api/atlas/{rest:path}", "GET", "api", administer),
+            route("/api/oauth/token", "token", generate, "POST"),
+            route("/api/oauth/revoke", "revoke", revoke, "POST"),
+            route("/api/atlas/{rest:path}", "api", administer),
             *own_pages(atlas),
         ]
     )

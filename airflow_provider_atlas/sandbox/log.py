@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 from starlette.datastructures import Headers
 
 from airflow_provider_atlas.sandbox.requests import AtlasRequest, decode_basic
+from airflow_provider_atlas.sandbox.urls import shown
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,10 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_atlas.sandbox.state import AtlasState
 
 # The client chooses the path. A path that Atlas does not have could hold a secret.
-KNOWN = re.compile(
-    r"/|/_sandbox/(counters|faults|reset)|/api/oauth/(token|revoke)"
-    r"|/api/atlas/v2/(orgs|groups(/[0-9a-f]{24}(/clusters)?)?)"
-)
+KNOWN = re.compile(r"/|/_sandbox/(counters|faults|reset)|/api/oauth/(token|revoke)")
 
 
 class RequestLog:
@@ -30,7 +28,8 @@ class RequestLog:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Before the request is handled: a revoked token has no owner afterwards.
         client = self._client(AtlasRequest(scope["path"], headers=Headers(scope=scope)))
-        path = scope["path"] if KNOWN.fullmatch(scope["path"]) else "(other)"
+        path = scope["raw_path"].decode("ascii", "replace")
+        path = path if KNOWN.fullmatch(path) else shown(path)
         status = "none"
 
         def write() -> None:

@@ -18,7 +18,9 @@ class AtlasRequest:
     """
     One request.
 
-    :param path: path of the URL
+    :param path: path of the URL as it was sent: a segment may hold a percent-encoded slash
+    :param method: HTTP method
+    :param ids: what stands in the path for the names of its template
     :param address: the client's IP address
     :param headers: header values by lower-case name
     :param query: query parameters
@@ -27,6 +29,8 @@ class AtlasRequest:
     """
 
     path: str
+    method: str = "GET"
+    ids: Mapping[str, str] = field(default_factory=dict)
     address: str = "127.0.0.1"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict)

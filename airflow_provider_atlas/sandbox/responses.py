@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_atlas.sandbox.requests import AtlasRequest
+    from airflow_provider_atlas.sandbox.state import AtlasState
+
+    Handler = Callable[[AtlasState, AtlasRequest], "AtlasResponse"]
+    #: Handlers by the template of a path and by method.
+    Routes = dict[str, dict[str, Handler]]
 
 OAUTH_ERRORS = {
     "invalid_request": (400, "The provided credentials are not valid."),
@@ -30,6 +36,8 @@ COMMON_HEADERS = {
     "X-MongoDB-Service-Version": "gitHash=0000000000000000000000000000000000000000; versionString=sandbox",
 }
 MAX_ITEMS = 500
+#: Where the Administration API begins.
+ROOT = "/api/atlas/v2"
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,10 @@ class AtlasResponse:
         # The date is the sandbox's own: clients measure a Retry-After date against it.
         headers["Date"] = formatdate(now, usegmt=True)
         return Response(content, status, {**COMMON_HEADERS, **headers, **self.headers})
+
+
+def timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def challenge() -> dict[str, str]:

@@ -6,15 +6,18 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_atlas.sandbox.accounts import MAX_SECRETS, Account, Token, new_client_id, new_secret, new_token
+from airflow_provider_atlas.sandbox.accounts import MAX_SECRETS, SECRET_HOURS, Account, Token, new_client_id, new_token
 from airflow_provider_atlas.sandbox.faults import ENDPOINTS, Fault
 from airflow_provider_atlas.sandbox.knobs import Knobs
 from airflow_provider_atlas.sandbox.limits import FixedWindow, TokenBuckets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_atlas.sandbox.accounts import Secret
+    from airflow_provider_atlas.sandbox.requests import AtlasRequest
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class AtlasState(Knobs):
         self._issued: dict[str, None] = {}
         self._tally: Counter[str] = Counter()
         self.client_id = self.client_id or new_client_id()
-        self.client_secret = self.client_secret or new_secret()
-        self.accounts = {self.client_id: Account(self.client_id, None, [self.client_secret])}
+        self.accounts: dict[str, Account] = {}
+        self.client_secret = self._new_account(Account(self.client_id, created=self.clock()), self.client_secret)
 
     @property
     def counters(self) -> Counters:
@@ -87,38 +90,57 @@ class AtlasState(Knobs):
         with self.lock:
             self._tally[name] += 1
 
-    def add_account(self, rights: bool = True, error_code: str = "USER_UNAUTHORIZED") -> tuple[str, str]:
+    def _new_account(self, account: Account, secret: str = "") -> str:
+        with self.lock:
+            self.accounts[account.client_id] = account
+            return account.add_secret(self.clock(), SECRET_HOURS[-1], secret).value
+
+    def add_account(
+        self, rights: bool = True, error_code: str = "USER_UNAUTHORIZED", roles: tuple[str, ...] = ("ORG_OWNER",)
+    ) -> tuple[str, str]:
         """
         Create another service account.
 
         :param rights: False for an account whose every Administration API request ends in a 401
         :param error_code: ``errorCode`` of that 401; Atlas may leave it empty
+        :param roles: ``ORG_OWNER`` may manage service accounts, ``GROUP_OWNER`` those of projects; ``ORG_READ_ONLY``
+            and ``GROUP_READ_ONLY`` may list them. Other roles may do all but that
         :return: client id and secret
         """
-        account = Account(new_client_id(), None if rights else error_code, [secret := new_secret()])
-        with self.lock:
-            self.accounts[account.client_id] = account
-        return account.client_id, secret
+        account = Account(new_client_id(), None if rights else error_code, roles, self.clock())
+        return account.client_id, self._new_account(account)
 
-    def add_secret(self, client_id: str) -> str:
-        """Create a second secret for the account; a third is a ValueError."""
+    def add_secret(self, client_id: str, hours: float = SECRET_HOURS[-1]) -> str:
+        """
+        Create a second secret for the account, which leaves the first 7 days at most; a third is a ValueError.
+
+        :param hours: how long it is valid; any number, also one that Atlas refuses
+        """
         with self.lock:
             account = self.accounts.get(client_id)
             if account is None:
                 raise ValueError("the client id must be one of this sandbox's service accounts")
             if len(account.secrets) >= MAX_SECRETS:
                 raise ValueError(f"a service account has at most {MAX_SECRETS} secrets: delete one first")
-            account.secrets.append(secret := new_secret())
-            return secret
+            return account.add_secret(self.clock(), hours).value
 
     def delete_secret(self, secret: str) -> None:
         """Delete a secret. The tokens that it requested are revoked at once."""
         with self.lock:
-            for account in self.accounts.values():
-                if secret in account.secrets:
-                    account.secrets.remove(secret)
-                    self._tokens = {value: token for value, token in self._tokens.items() if token.secret != secret}
-                    return
+            account, found = self._secret(secret)
+            account.secrets.remove(found)
+            self._tokens = {value: token for value, token in self._tokens.items() if token.secret != secret}
+
+    def expire_secret(self, secret: str) -> None:
+        """Let a secret expire now. Its tokens stay active, and it still takes one of the account's two slots."""
+        with self.lock:
+            self._secret(secret)[1].expires = self.clock()
+
+    def _secret(self, value: str) -> tuple[Account, Secret]:
+        for account in self.accounts.values():
+            for secret in account.secrets:
+                if secret.value == value:
+                    return account, secret
         raise ValueError("the secret must be one of this sandbox's service accounts")
 
     def issue(self, client_id: str, secret: str, lifetime: float) -> str:
@@ -172,6 +194,10 @@ class AtlasState(Knobs):
         headers: Mapping[str, str] | None = None,
         kind: str = "answer",
         seconds: float | None = None,
+        error_code: str = "",
+        parameters: Sequence[Any] = (),
+        method: str | None = None,
+        path: str = "",
     ) -> None:
         """
         Give the next requests to an endpoint a fault. Faults that are queued there already come first.
@@ -182,10 +208,30 @@ class AtlasState(Knobs):
         The other parameters are those of :class:`~airflow_provider_atlas.sandbox.faults.Fault`.
         """
         body = body.encode() if isinstance(body, str) else body
-        fault = Fault(kind, status, body, dict(headers or {}), seconds)
+        fault = Fault(kind, status, body, dict(headers or {}), seconds, error_code, tuple(parameters), method, path)
         if endpoint not in self.faults:
             raise ValueError(f"endpoint must be one of {', '.join(ENDPOINTS)}")
         if times < 1:
             raise ValueError("times must be at least 1")
         with self.lock:
             self.faults[endpoint].extend([fault] * times)
+
+    def refuse_next(
+        self, error_code: str, times: int = 1, method: str | None = None, path: str = "", parameters: Sequence[Any] = ()
+    ) -> None:
+        """
+        Refuse the next requests to the Administration API with one of Atlas's error codes and its status.
+
+        The parameters are those of ``fail_next``, which takes other statuses and other faults as well.
+        """
+        self.fail_next("api", times, error_code=error_code, method=method, path=path, parameters=parameters)
+
+    def take_fault(self, endpoint: str, request: AtlasRequest) -> Fault | None:
+        """Return the first fault that is queued for this request, and remove it."""
+        with self.lock:
+            for fault in self.faults[endpoint]:
+                if fault.method in (None, request.method) and fault.path in request.path:
+                    self.faults[endpoint].remove(fault)
+                    self.count("faults")
+                    return fault
+        return None

@@ -35,7 +35,7 @@ def test_run_returns_none_for_an_empty_body(hook, atlas_sandbox):
 @pytest.mark.parametrize(
     ("call", "status", "code"),
     [
-        ({"endpoint": GROUPS + "/000000000000000000000000"}, 404, "RESOURCE_NOT_FOUND"),
+        ({"endpoint": GROUPS + "/000000000000000000000000"}, 404, "GROUP_NOT_FOUND"),
         ({"endpoint": GROUPS, "api_version": "2999-01-01"}, 406, None),
         ({"endpoint": GROUPS, "api_version": "2020-01-01"}, 410, None),
     ],

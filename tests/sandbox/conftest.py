@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from json import dumps
 
 import pytest
 import requests
 
 from airflow_provider_atlas.sandbox import Sandbox
+from airflow_provider_atlas.sandbox.administration import administer
 from airflow_provider_atlas.sandbox.requests import FORM, AtlasRequest
 from airflow_provider_atlas.sandbox.state import AtlasState
 
@@ -33,6 +35,29 @@ def state(clock):
 @pytest.fixture
 def token(state):
     return state.issue(CLIENT_ID, CLIENT_SECRET, 3600)
+
+
+class Api:
+    """The Administration API without HTTP, for the default account unless a test names another one's token."""
+
+    def __init__(self, state: AtlasState, base_url: str = "http://127.0.0.1:1") -> None:
+        self.state, self.base_url = state, base_url
+
+    def __call__(self, method, path, json=None, token=None, **more):
+        token = token or self.state.issue(self.state.client_id, self.state.client_secret, 3600)
+        media = "application/vnd.atlas.2025-03-12+json"
+        headers = {"authorization": f"Bearer {token}", "accept": media, "content-type": media}
+        body = b"" if json is None else dumps(json).encode()
+        given = {"headers": headers, "body": body, "base_url": self.base_url, "method": method} | more
+        return administer(self.state, AtlasRequest(f"/api/atlas/v2{path}", **given))
+
+    def get(self, path, **query):
+        return self("GET", path, query=query)
+
+
+@pytest.fixture
+def api(state):
+    return Api(state)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 
-from airflow_provider_atlas.sandbox.accounts import Account, Token, new_client_id, new_secret, new_token
+from airflow_provider_atlas.sandbox.accounts import Account, Secret, Token, new_client_id, new_secret, new_token
 
 
 def test_client_id_and_secret_have_atlas_s_form():
@@ -27,7 +27,7 @@ def test_no_two_tokens_are_the_same():
 
 
 def test_repr_of_an_account_does_not_show_its_secrets():
-    assert "hidden" not in repr(Account("id", None, ["hidden"]))
+    assert "hidden" not in repr(Account("id", secrets=[Secret("hidden", 0.0, 1.0)]))
 
 
 def test_repr_of_a_token_shows_neither_token_nor_secret():

@@ -39,8 +39,12 @@ def test_active_token_may_read(state, token, scheme):
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer nonsense", "Basic {token}", "Bearer {token}x"])
 def test_request_without_an_active_token_gets_a_401(state, token, authorization):
     response = send(state, authorization.format(token=token))
-    assert error(response) == (401, "UNAUTHORIZED", "Unauthorized")
-    assert "WWW-Authenticate" in response.headers
+    # Atlas sends an empty body to a token that it does not know, and JSON to a request without a token.
+    if authorization.startswith("Bearer"):
+        assert (response.status, response.content) == (401, None)
+    else:
+        assert error(response) == (401, "UNEXPECTED_ERROR", "Unauthorized")
+    assert response.headers["WWW-Authenticate"].startswith("Digest ")
     assert state.counters.api_unauthorized == 1
 
 
@@ -51,7 +55,7 @@ def test_expired_or_revoked_token_gets_a_401(state, token, clock):
     assert [send(state, f"Bearer {value}").status for value in (token, other)] == [401, 401]
 
 
-@pytest.mark.parametrize("code", ["USER_UNAUTHORIZED", ""])
+@pytest.mark.parametrize("code", ["USER_UNAUTHORIZED", "USER_CANNOT_ACCESS_GROUP", "", "NEW_IN_ATLAS"])
 def test_account_without_rights_gets_a_401_with_its_own_code(state, code):
     client_id, secret = state.add_account(rights=False, error_code=code)
     response = send(state, f"Bearer {state.issue(client_id, secret, 3600)}")

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from airflow_provider_atlas.sandbox import Fault
+from airflow_provider_atlas.sandbox.refusals import CODES
 
 
 def test_queued_faults_are_used_in_their_order(sandbox, generate):
@@ -24,6 +25,8 @@ def test_queued_faults_are_used_in_their_order(sandbox, generate):
         ({"status": 99}, "status"),
         ({"status": 600}, "status"),
         ({"seconds": -1}, "secon"),
+        ({"error_code": "NOT_IN_THE_TABLE"}, "no status"),
+        ({"method": "get"}, "method"),
     ],
 )
 def test_fault_that_is_not_valid_is_refused(wrong, says):
@@ -146,9 +149,60 @@ def test_order_over_http_needs_only_an_endpoint(sandbox, generate):
         '{"endpoint": "token", "body": 7}',
         '{"endpoint": "token", "headers": "X"}',
         '{"endpoint": "token", "surprise": 1}',
+        '{"endpoint": "token", "path": 7}',
+        '{"endpoint": "api", "error_code": "NOT_IN_THE_TABLE"}',
     ],
 )
 def test_order_that_is_not_valid_is_refused_and_changes_nothing(sandbox, generate, order):
     refused = order_fault(sandbox, order)
     assert (refused.status_code, refused.json()["detail"].startswith("the fault is not valid: ")) == (400, True)
     assert generate().status_code == 200
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_code_of_the_table_can_be_ordered_with_its_status(sandbox, generate, read, code):
+    sandbox.refuse_next(code)
+    token = generate().json()["access_token"]
+    refused = read(token)
+    assert (refused.status_code, refused.json()["errorCode"]) == (CODES[code][0], code)
+    assert read(token).status_code == 200
+
+
+def test_ordered_code_may_have_parameters_and_another_status(sandbox, generate, read):
+    sandbox.refuse_next("CANNOT_PAUSE_RECENTLY_RESUMED_CLUSTER", parameters=[12])
+    sandbox.fail_next("api", error_code="NEW_IN_ATLAS", status=409)
+    token = generate().json()["access_token"]
+    first, second = read(token), read(token)
+    assert "12 minutes" in first.json()["detail"]
+    assert (second.status_code, second.json()["errorCode"]) == (409, "NEW_IN_ATLAS")
+
+
+def test_refusal_of_one_method_or_path_does_not_meet_the_others(sandbox, generate, read):
+    sandbox.refuse_next("OUT_OF_CAPACITY", method="POST")
+    sandbox.refuse_next("UNEXPECTED_ERROR", path="/clusters")
+    token = generate().json()["access_token"]
+    group = read(token).json()["results"][0]["id"]
+    assert [read(token, f"/groups/{group}{end}").status_code for end in ("", "/clusters", "/clusters")] == [
+        200,
+        500,
+        200,
+    ]
+    assert requests.post(f"{sandbox.url}/api/atlas/v2/groups", timeout=10).status_code == 409
+
+
+def test_refusal_can_be_ordered_over_http(sandbox, generate, read):
+    order = '{"endpoint": "api", "error_code": "NO_CAPACITY", "method": "GET", "parameters": ["US_EAST_1"]}'
+    assert order_fault(sandbox, order).status_code == 204
+    refused = read(generate().json()["access_token"])
+    assert (refused.status_code, refused.json()["parameters"]) == (409, ["US_EAST_1"])
+
+
+@pytest.mark.parametrize("answer", [{}, {"status": 503}, {"error_code": "UNEXPECTED_ERROR"}])
+def test_lost_answer_comes_after_the_effect(sandbox, generate, answer):
+    sandbox.fail_next("token", kind="lost", **answer)
+    if answer:
+        assert generate().status_code in (500, 503)
+    else:
+        with pytest.raises(requests.exceptions.ConnectionError):
+            generate()
+    assert (len(sandbox.issued), sandbox.counters.faults, generate().status_code) == (1, 1, 200)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_atlas.sandbox.requests import AtlasRequest
-from airflow_provider_atlas.sandbox.resources import read
 from airflow_provider_atlas.sandbox.state import AtlasState
+from tests.sandbox.conftest import Api
 
 BASE = "http://127.0.0.1:1"
 
 
 def get(path, total=3):
-    return read(AtlasState(page_total=total), AtlasRequest(f"/api/atlas/v2{path}", base_url=BASE))
+    return Api(AtlasState(page_total=total), BASE).get(path)
 
 
 def test_there_is_one_organization():
@@ -44,13 +43,9 @@ def test_links_have_the_sandbox_s_url():
         "",
         "/",
         "/groups/",
-        "/groups/6b0000000000000000000003",
-        "/groups/6b0000000000000000000003/clusters",
-        "/groups/6a0000000000000000000000",
         "/groups/not-an-id",
         "/groups/6B0000000000000000000000",
         "/groups/6b0000000000000000000000/users",
-        "/orgs/6a0000000000000000000000",
         "/orgs/6b0000000000000000000000/clusters",
     ],
 )
@@ -58,6 +53,25 @@ def test_any_other_path_gets_a_404(path):
     response = get(path)
     assert (response.status, response.content["errorCode"]) == (404, "RESOURCE_NOT_FOUND")
     assert response.content["parameters"] == [f"/api/atlas/v2{path}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/groups/6b0000000000000000000003", "GROUP_NOT_FOUND"),
+        ("/groups/6b0000000000000000000003/clusters", "GROUP_NOT_FOUND"),
+        ("/groups/6a0000000000000000000000", "GROUP_NOT_FOUND"),
+        ("/orgs/6a0000000000000000000001", "ORG_NOT_FOUND"),
+    ],
+)
+def test_project_or_organization_that_does_not_exist_gets_a_404_with_its_own_code(path, code):
+    response = get(path)
+    assert (response.status, response.content["errorCode"]) == (404, code)
+
+
+def test_self_link_of_the_organization_leads_to_it():
+    organization = get("/orgs").content["results"][0]
+    assert get(f"/orgs/{organization['id']}").content == organization
 
 
 def test_an_empty_organization_has_no_projects():

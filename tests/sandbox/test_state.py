@@ -19,7 +19,7 @@ def test_third_secret_of_an_account_is_refused_until_one_is_deleted(state):
         state.add_secret(CLIENT_ID)
     state.delete_secret(CLIENT_SECRET)
     third = state.add_secret(CLIENT_ID)
-    assert state.accounts[CLIENT_ID].secrets == [second, third]
+    assert [secret.value for secret in state.accounts[CLIENT_ID].secrets] == [second, third]
 
 
 def test_secret_for_an_unknown_account_is_refused(state):
@@ -32,7 +32,7 @@ def test_deleted_secret_revokes_its_own_tokens_and_no_others(state, token):
     other = state.issue(CLIENT_ID, second, 3600)
     state.delete_secret(CLIENT_SECRET)
     assert (state.owner(token), state.owner(other).client_id) == (None, CLIENT_ID)
-    assert state.accounts[CLIENT_ID].secrets == [second]
+    assert [secret.value for secret in state.accounts[CLIENT_ID].secrets] == [second]
 
 
 def test_deleting_an_unknown_secret_is_refused_and_revokes_nothing(state, token):
