@@ -75,7 +75,13 @@ def get_provider_info() -> dict[str, Any]:
         "name": name,
         "description": "Access tokens of MongoDB Atlas service accounts: generated, shared, sealed, rotated, revoked.",
         "hooks": [{"integration-name": name, "python-modules": [f"{package}.hooks.service_account"]}],
-        "operators": [{"integration-name": name, "python-modules": [f"{package}.operators.token"]}],
+        "operators": [
+            {
+                "integration-name": name,
+                "python-modules": [f"{package}.operators.token", f"{package}.operators.secret"],
+            }
+        ],
+        "sensors": [{"integration-name": name, "python-modules": [f"{package}.sensors.secret"]}],
         "triggers": [{"integration-name": name, "python-modules": [f"{package}.triggers.token"]}],
         "connection-types": [
             {

@@ -133,6 +133,7 @@ def masker_that_does_not_grow(mocker: MockerFixture) -> None:
     """Airflow's masker keeps every secret that it gets, and each makes it slower."""
     mocker.patch("airflow_provider_atlas.hooks.service_account.mask_secret")
     mocker.patch("airflow_provider_atlas.hooks.tokens.mask_secret")
+    mocker.patch("airflow_provider_atlas.hooks.rotation.mask_secret")
     mocker.patch("airflow_provider_atlas.operators.token.mask_secret")
     for masker in ("airflow.sdk._shared.secrets_masker", "airflow.utils.log.secrets_masker"):
         with contextlib.suppress(ImportError, AttributeError):

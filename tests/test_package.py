@@ -41,7 +41,7 @@ def test_the_package_name_is_the_name_of_the_distribution():
 
 def test_every_module_and_class_in_the_provider_info_exists():
     info = get_provider_info()
-    for kind in ("hooks", "operators", "triggers"):
+    for kind in ("hooks", "operators", "sensors", "triggers"):
         for module in info[kind][0]["python-modules"]:
             __import__(module)
     (connection,) = info["connection-types"]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 import re
 import threading
+import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
@@ -38,11 +40,15 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_atlas.api.session import AtlasSession
+    from airflow_provider_atlas.hooks.client_secrets import ClientSecret
 
 T = TypeVar("T")
 
 #: The API server runs the Test button without a time limit: two requests, each to connect and to respond. Seconds.
 TEST_TIMEOUT = 2.5
+
+#: The Test button looks at the client secret's expiry with requests that take less, and only after a fast response.
+LOOK_TIMEOUT = 1.0
 
 #: What a Bearer token consists of (RFC 6750, 2.1).
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -310,6 +316,21 @@ class AtlasServiceAccountHook(BaseHook):
             raise
 
     @cleared
+    def client_secrets(self, org_id: str | None = None, project_id: str | None = None) -> list[ClientSecret]:
+        """
+        The client secrets of this service account, the newest last.
+
+        Give one of the two. Atlas lists them for an owner of the organization or project.
+
+        :param org_id: the organization that the service account belongs to.
+        :param project_id: the project.
+        :raises AtlasApiError: if the account may not see them.
+        """
+        from airflow_provider_atlas.hooks.client_secrets import ClientSecrets
+
+        return ClientSecrets(self.run, self.settings.account.client_id, org_id=org_id, project_id=project_id).read()
+
+    @cleared
     def test_connection(self) -> tuple[bool, str]:
         """Generate a token and revoke it, in some ten seconds at most: what the Test button shows."""
         try:
@@ -402,12 +423,35 @@ class _Maker:
 def _generate_and_revoke(settings: Settings) -> tuple[bool, str]:
     transport = replace(settings.transport, timeout=min(settings.transport.timeout, TEST_TIMEOUT))
     tokens = Tokens(replace(settings, transport=transport), mask=False)
-    step = "Generating a token"
+    step, began = "Generating a token", time.monotonic()
     try:
         token = tokens.generate()
         step = "A token was generated, but revoking it"
+        warning = "" if time.monotonic() - began > LOOK_TIMEOUT else _expiry_warning(settings, token)
         tokens.revoke(token.value)
     except AtlasError as error:
         return False, f"{step} failed. {error}"
     account = settings.account
-    return True, f"{account.base_url} gave a token to {account.client_id} and took it back."
+    return True, f"{account.base_url} gave a token to {account.client_id} and took it back.{warning}"
+
+
+def _expiry_warning(settings: Settings, token: AccessToken) -> str:
+    from airflow_provider_atlas.api.session import AtlasSession
+    from airflow_provider_atlas.hooks.client_secrets import expiry_warning
+
+    class Fixed:
+        def get(self, max_wait: float) -> AccessToken:
+            return token
+
+        def replace(self, refused: AccessToken, max_wait: float) -> None:
+            return None
+
+    session = AtlasSession(
+        settings.account.base_url,
+        Fixed,
+        transport=replace(settings.transport, timeout=min(settings.transport.timeout, LOOK_TIMEOUT)),
+        api_version=settings.api_version,
+        max_wait=0,
+    )
+    with session:
+        return expiry_warning(partial(calls.run, session), settings.account.client_id)
