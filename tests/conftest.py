@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = SLOW.get(item.path.relative_to(Path(__file__).parent).parts[0])
         if mark is not None:
             item.add_marker(mark)
-        if {marker.name for marker in item.iter_markers()} & set(SLOW.values()):
+        if {marker.name for marker in item.iter_markers()} & {*SLOW.values(), "stores"}:
             item.add_marker("slow")
 
 

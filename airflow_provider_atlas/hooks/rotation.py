@@ -227,7 +227,7 @@ class Rotation:
 
     def _rotate(self, memory: Memory, settings: Settings, old: ClientSecret) -> ClientSecret:
         account = settings.account
-        self._guarded(self._store.check)
+        self._guarded(lambda: self._store.check(self._conn_id, account.client_id))
         memory.known = {old.id: fingerprint(account)}
         memory.before, memory.began, memory.stored = [old.id], time.time(), fingerprint(account)
         self._save(memory)

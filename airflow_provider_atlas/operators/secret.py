@@ -90,7 +90,7 @@ class _Function:
     def __init__(self, write: Callable[[str, str, str, str], object]) -> None:
         self._write = write
 
-    def check(self) -> None:
+    def check(self, conn_id: str, client_id: str) -> None:
         """See :class:`SecretStore`."""
 
     def write(self, conn_id: str, client_id: str, new: str, previous: str) -> None:

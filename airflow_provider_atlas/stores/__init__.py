@@ -17,8 +17,12 @@ class SecretStore(Protocol):
     A store logs no secret and puts none into a process argument.
     """
 
-    def check(self) -> None:
-        """Raise if the store cannot be written. Called before a secret is created."""
+    def check(self, conn_id: str, client_id: str) -> None:
+        """
+        Raise if the connection is not in this store, is another service account's, or cannot be written.
+
+        Called before a secret is created.
+        """
 
     def write(self, conn_id: str, client_id: str, new: str, previous: str) -> None:
         """

@@ -104,7 +104,8 @@ class World:
 
     # The store.
 
-    def check(self) -> None:
+    def check(self, conn_id: str, client_id: str) -> None:
+        assert (conn_id, client_id) == ("atlas_default", self.sandbox.client_id)
         self.steps("check", lambda: self._fail("check"))
 
     def write(self, conn_id: str, client_id: str, new: str, previous: str) -> None:

@@ -419,8 +419,8 @@ def test_a_run_that_cannot_get_the_claim_ends_in_an_error(due, other, mocker):
 def test_a_run_that_took_too_long_stores_and_deletes_nothing_more(due):
     before = due.check
 
-    def slow():
-        before()
+    def slow(*args):
+        before(*args)
         due.now += 2 * rotation.HOLD
 
     due.check = slow
