@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser. The fields of ``Knobs`` are its options, and their documentation is the help text."""
     made = argparse.ArgumentParser(
         prog="python -m airflow_provider_atlas.sandbox",
-        description="A local stand-in for MongoDB Atlas: token endpoints and a few Administration API reads.",
+        description="A local stand-in for MongoDB Atlas: token endpoints and parts of the Administration API.",
         epilog=f"Set {ID_VARIABLE} and {SECRET_VARIABLE} to choose client id and secret; otherwise both are generated.",
     )
     made.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (default %(default)s)")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -11,12 +12,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from airflow_provider_atlas.sandbox.administration import administer
-from airflow_provider_atlas.sandbox.faults import METHODS, perform
+from airflow_provider_atlas.sandbox.faults import JOB_ENDS, METHODS, perform
 from airflow_provider_atlas.sandbox.oauth import generate, revoke
 from airflow_provider_atlas.sandbox.requests import AtlasRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
 
@@ -35,7 +36,7 @@ PAGE = """<!doctype html>
 <title>Atlas sandbox</title>
 <style>
 :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
-body {{ max-width: 30rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ width: 100%; border-collapse: collapse; }}
 th {{ text-align: left; font-weight: normal; }}
 td {{ text-align: right; font-variant-numeric: tabular-nums; }}
@@ -46,12 +47,19 @@ tr {{ border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent)
 <h1>Atlas sandbox</h1>
 <p>{knobs.rate_limit} requests every {knobs.window:g} s at each token endpoint, \
 {knobs.token_cap} active tokens per service account.</p>
-<table>
-{rows}
-</table>
+{tables}
 </body>
 </html>
 """
+
+
+#: Clusters and jobs that the page shows at most: the last ones.
+SHOWN = 100
+
+
+def table(title: str, values: Mapping[str, object]) -> str:
+    rows = "\n".join(f"<tr><th>{escape(name)}<td>{value}" for name, value in values.items())
+    return f"<h2>{title}</h2>\n<table>\n{rows}\n</table>\n" if rows else ""
 
 
 def build(atlas: AtlasState, connections: Connections) -> Starlette:
@@ -70,6 +78,8 @@ def build(atlas: AtlasState, connections: Connections) -> Starlette:
                 base_url=str(http.base_url).rstrip("/"),
             )
             fault = atlas.take_fault(name, request)
+            if fault and fault.kind in JOB_ENDS:
+                request, fault = replace(request, job_end=JOB_ENDS[fault.kind]), None
             if fault and fault.kind != "lost" and (faulty := await perform(fault, http, connections, atlas.clock())):
                 return faulty
             if method and http.method != method:
@@ -98,9 +108,18 @@ def own_pages(atlas: AtlasState) -> list[BaseRoute]:
     """Return the page of counters, and the URLs that control a sandbox in another process."""
 
     async def page(_: Request) -> Response:
-        counts = asdict(atlas.counters).items()
-        rows = "\n".join(f"<tr><th>{name.replace('_', ' ')}<td>{value}" for name, value in counts)
-        return HTMLResponse(PAGE.format(knobs=atlas, rows=rows))
+        with atlas.lock:
+            now = atlas.clock()
+            counts = {name.replace("_", " "): value for name, value in asdict(atlas.counters).items()}
+            changed = [each for clusters in atlas.clusters.values() for each in clusters.values() if each.changed(now)]
+            clusters = {
+                f"{each.name} of project-{each.project}": each.state(now) + " paused" * each.is_paused(now)
+                for each in changed[-SHOWN:]
+            }
+            started = list(atlas.jobs.values())[-SHOWN:]
+            jobs = {f"{each.kind} {each.id} of {each.cluster.name}": each.phase(now) for each in reversed(started)}
+        tables = table("Clusters that changed", clusters) + table("Jobs", jobs) + table("Counters", counts)
+        return HTMLResponse(PAGE.format(knobs=atlas, tables=tables))
 
     async def counters(_: Request) -> Response:
         return JSONResponse(asdict(atlas.counters))

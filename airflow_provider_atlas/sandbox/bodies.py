@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from airflow_provider_atlas.sandbox.requests import AtlasRequest
 
 JSON = re.compile(r"application/(vnd\.atlas\.[\w-]+\+)?json")
+HEX_ID = re.compile(r"[0-9a-f]{24}")
+NAMES = {str: "a string", int: "an integer", float: "a number", bool: "a boolean", dict: "an object"}
 
 
-def read_body(request: AtlasRequest, shape: Mapping[str, Any], *required: str) -> dict[str, Any]:
+def read_body(request: AtlasRequest, shape: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return the body, a JSON object.
 
-    :param shape: for each field its type, a tuple of its values, the shape of an object or, in a list, of its items
-    :param required: fields that must be there
+    :param shape: for each field its type, a tuple or range of its values, a pattern, the shape of an object or, in a
+        list, of an array's items. A field whose name ends in ``!`` is required
     :raises Refusal: 400 or 415
     """
     if not JSON.fullmatch(request.headers.get("content-type", "").partition(";")[0].strip()):
@@ -32,29 +34,36 @@ def read_body(request: AtlasRequest, shape: Mapping[str, Any], *required: str) -
         body = None
     if not isinstance(body, dict):
         raise Refusal("INVALID_JSON")
-    wrong = _wrong(body, shape, "") | {name: "is required" for name in required if body.get(name) is None}
-    if wrong:
+    if wrong := _wrong(body, shape, ""):
         raise Refusal("INVALID_ATTRIBUTE", ", ".join(wrong), fields=wrong)
     return body
 
 
 def _wrong(value: Any, shape: Any, name: str) -> dict[str, str]:
-    if isinstance(shape, dict):
-        if not isinstance(value, dict):
-            return {name: "must be an object"}
-        inner = {f"{name}.{key}".lstrip("."): (each, shape.get(key)) for key, each in value.items()}
-        wrong: dict[str, str] = {}
-        for key, (each, expected) in inner.items():
-            wrong |= {key: "is not known"} if expected is None else _wrong(each, expected, key)
-        return wrong
-    if isinstance(shape, list):
-        if not isinstance(value, list):
-            return {name: "must be an array"}
-        found = [_wrong(each, shape[0], f"{name}[{index}]") for index, each in enumerate(value)]
-        return {key: text for each in found for key, text in each.items()}
-    if isinstance(shape, tuple):
-        return {} if value in shape else {name: f"must be one of {', '.join(map(str, shape))}"}
-    kinds = (int, float) if shape is float else shape
-    # True and False are integers in Python, and not in JSON.
-    valid = isinstance(value, kinds) and (shape is bool or not isinstance(value, bool))
-    return {} if valid else {name: f"must be of type {shape.__name__}"}
+    """Return each wrong field with what is wrong."""
+    match shape:
+        case dict() if isinstance(value, dict):
+            known = {field.rstrip("!"): inner for field, inner in shape.items()}
+            path = f"{name}." if name else ""
+            required = [field[:-1] for field in shape if field.endswith("!")]
+            wrong = {f"{path}{field}": "is required" for field in required if field not in value}
+            for field, inner in value.items():
+                found = _wrong(inner, known[field], path + field) if field in known else {path + field: "is not known"}
+                wrong |= found
+            return wrong
+        case [inner] if isinstance(shape, list) and isinstance(value, list):
+            items = [_wrong(item, inner, f"{name}[{index}]") for index, item in enumerate(value)]
+            return {field: text for item in items for field, text in item.items()}
+        case range():
+            valid, expected = type(value) is int and value in shape, f"an integer from {shape[0]} to {shape[-1]}"
+        case tuple():
+            valid, expected = value in shape, f"one of {', '.join(shape)}"
+        case re.Pattern():
+            valid, expected = isinstance(value, str) and bool(shape.fullmatch(value)), f"text like {shape.pattern}"
+        case type():
+            # JSON's booleans are no integers, but Python's are.
+            valid = type(value) is shape or (shape is float and type(value) is int)
+            expected = NAMES[shape]
+        case _:
+            valid, expected = False, "an array" if isinstance(shape, list) else "an object"
+    return {} if valid else {name: f"must be {expected}"}

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from airflow_provider_atlas.sandbox.jobs import Phase
+
 ENDPOINTS = ("token", "revoke", "api")
 #: A request of any method can get a fault; an endpoint refuses all methods but its own.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-KINDS = ("answer", "drop", "silence", "lost")
+KINDS = ("answer", "drop", "silence", "lost", "fail_job", "cancel_job")
+#: How the job ends that a request starts.
+JOB_ENDS: dict[str, Phase] = {"fail_job": "failed", "cancel_job": "cancelled"}
 
 #: The open connections by the client's address and port.
 Connections = dict[tuple[str, int], asyncio.Transport]
@@ -34,7 +38,8 @@ class Fault:
 
     :param kind: ``answer`` sends status, headers and body as they are given here; ``drop`` closes the connection
         without a response; ``silence`` delays the response; ``lost`` lets the request take effect, and then closes the
-        connection or, with a status or an error code, sends that response
+        connection or, with a status or an error code, sends that response; ``fail_job`` and ``cancel_job`` let the
+        job end badly that the request starts
     :param status: HTTP status of the response; None for the 500 that Atlas documents, with its body
     :param body: bytes of the response
     :param headers: headers of the response

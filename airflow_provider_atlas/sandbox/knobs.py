@@ -22,6 +22,10 @@ class Knobs:
     :param api_refill: requests that one refill adds to the bucket
     :param api_refill_seconds: seconds between two refills
     :param page_total: projects in the organization, and clusters in each project
+    :param change_seconds: seconds that a cluster takes to be created, changed or deleted
+    :param stale_seconds: seconds after a change in which a cluster is still IDLE
+    :param job_seconds: seconds that a snapshot, a restore, an export and a search index take
+    :param resumed_minutes: minutes that a resumed cluster must run before it can be paused
     :param ip_denied: refuse every client address, as an IP access list without the address does
     :raises ValueError: a knob is out of its range
     """
@@ -37,10 +41,15 @@ class Knobs:
     api_refill: int = 1
     api_refill_seconds: float = 1.0
     page_total: int = 3
+    change_seconds: float = 5.0
+    stale_seconds: float = 1.0
+    job_seconds: float = 5.0
+    resumed_minutes: float = 60.0
     ip_denied: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("rate_limit", "token_cap", "page_total"):
+        times = ("change_seconds", "stale_seconds", "job_seconds", "resumed_minutes")
+        for name in ("rate_limit", "token_cap", "page_total", *times):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
         for name in ("window", "token_life", "stated_window", "api_rate_limit", "api_refill", "api_refill_seconds"):

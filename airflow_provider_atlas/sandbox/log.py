@@ -28,11 +28,10 @@ class RequestLog:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Before the request is handled: a revoked token has no owner afterwards.
         client = self._client(AtlasRequest(scope["path"], headers=Headers(scope=scope)))
-        path = scope["raw_path"].decode("ascii", "replace")
-        path = path if KNOWN.fullmatch(path) else shown(path)
-        status = "none"
+        raw, status = scope["raw_path"].decode("ascii", "replace"), "none"
 
         def write() -> None:
+            path = raw if KNOWN.fullmatch(raw) else shown(raw, self._is_cluster)
             self._file.write(f"{scope['method']} {path} {status} {client}\n")
             self._file.flush()
 
@@ -46,6 +45,10 @@ class RequestLog:
         await self._app(scope, receive, watch)
         if status == "none":
             write()
+
+    def _is_cluster(self, name: str) -> bool:
+        with self._atlas.lock:
+            return any(name in clusters for clusters in self._atlas.clusters.values())
 
     def _client(self, request: AtlasRequest) -> str:
         """Return the last six characters of the client id, if it is one of the sandbox's."""

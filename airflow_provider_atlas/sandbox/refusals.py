@@ -57,11 +57,15 @@ CODES: dict[str, tuple[int, str]] = {
     # Changes: final.
     "ACCOUNT_SUSPENDED": (402, "The organization is suspended."),
     "CANNOT_CANCEL_AUTOMATED_RESTORE": (400, "An automated restore cannot be cancelled."),
+    "CANNOT_DELETE_IN_PROGRESS_SNAPSHOT": (400, "Snapshot {0} is in progress and cannot be deleted."),
     "CANNOT_DECREASE_DISK_SIZE": (500, "The disk of cluster {0} cannot become smaller."),
+    "CANNOT_EXPORT_INCOMPLETE_SNAPSHOT": (409, "Snapshot {0} is not complete."),  # (*)
     "CANNOT_PAUSE_NVME_CLUSTER": (409, "Cluster {0} has NVMe storage and cannot be paused."),
     "CANNOT_RESTORE_TO_TARGET": (403, "Cluster {0} cannot be the target of this restore."),
+    "CANNOT_TERMINATE_CLUSTER_WHEN_TERMINATION_PROTECTION_ENABLED": (400, "Cluster {0} is protected from deletion."),
     "CANNOT_UPDATE_AND_PAUSE_CLUSTER": (409, "A request that pauses or resumes cluster {0} cannot change it as well."),
     "CANNOT_UPDATE_PAUSED_CLUSTER": (409, "Cluster {0} is paused and cannot be changed."),
+    "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API": (400, "Flex cluster {0} cannot be used in the Cluster API."),
     "CLUSTER_PAUSED_CANNOT_RESTORE": (400, "Cluster {0} is paused and cannot be restored."),
     "DUPLICATE_CLUSTER_NAME": (400, "A cluster named {0} exists already in project {1}."),
     "NO_CHECKPOINT_FOR_PIT_RESTORE": (409, "No backup covers the point in time {0}."),

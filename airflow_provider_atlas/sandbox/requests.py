@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_atlas.sandbox.jobs import Phase
+
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -26,6 +28,7 @@ class AtlasRequest:
     :param query: query parameters
     :param body: bytes of the body
     :param base_url: scheme and authority that the client used to reach the sandbox
+    :param job_end: how the job ends that the request starts
     """
 
     path: str
@@ -36,6 +39,7 @@ class AtlasRequest:
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
     base_url: str = ""
+    job_end: Phase = "done"
 
     def credentials(self, scheme: str) -> str | None:
         """Return what follows ``scheme`` in the Authorization header. Its case does not matter (RFC 9110, 11.1)."""

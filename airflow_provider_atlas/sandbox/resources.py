@@ -1,4 +1,4 @@
-"""The organization, its projects and their clusters, made when they are requested."""
+"""The organization and its projects, made when they are requested."""
 
 from __future__ import annotations
 
@@ -47,11 +47,6 @@ def get_project(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
     return AtlasResponse(200, _project(atlas, request, check_owner(atlas, request)))
 
 
-def list_clusters(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
-    project = check_owner(atlas, request)
-    return page(request, atlas.page_total, lambda index: _cluster(request.base_url, project, index))
-
-
 def _organization(request: AtlasRequest) -> dict[str, Any]:
     path = f"/orgs/{ORG_ID:024x}"
     return {"id": f"{ORG_ID:024x}", "name": "Sandbox", "isDeleted": False, "links": self_link(request, path)}
@@ -69,20 +64,6 @@ def _project(atlas: AtlasState, request: AtlasRequest, project: int) -> dict[str
     }
 
 
-def _cluster(base_url: str, project: int, index: int) -> dict[str, Any]:
-    group_id, name = f"{PROJECT_IDS + project:024x}", f"cluster-{index}"
-    return {
-        "id": f"{CLUSTER_IDS + (project << 32) + index:024x}",
-        "name": name,
-        "groupId": group_id,
-        "clusterType": "REPLICASET",
-        "mongoDBVersion": "8.0.12",
-        "paused": False,
-        "stateName": "IDLE",
-        "links": [{"rel": "self", "href": f"{base_url}{ROOT}/groups/{group_id}/clusters/{name}"}],
-    }
-
-
 def self_link(request: AtlasRequest, path: str) -> list[dict[str, str]]:
     return [{"rel": "self", "href": f"{request.base_url}{ROOT}{path}"}]
 
@@ -92,5 +73,4 @@ ROUTES: Routes = {
     "/orgs/{orgId}": {"GET": get_organization},
     "/groups": {"GET": list_projects},
     "/groups/{groupId}": {"GET": get_project},
-    "/groups/{groupId}/clusters": {"GET": list_clusters},
 }

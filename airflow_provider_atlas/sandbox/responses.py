@@ -46,12 +46,12 @@ class AtlasResponse:
     One response.
 
     :param status: HTTP status
-    :param content: a JSON object, a string of HTML, or None for an empty body
+    :param content: a JSON object or array, a string of HTML, or None for an empty body
     :param headers: headers in addition to those that every response has
     """
 
     status: int
-    content: dict[str, Any] | str | None = None
+    content: dict[str, Any] | list[Any] | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def to_http(self, now: float, *, pretty: bool, envelope: bool) -> Response:
@@ -63,9 +63,10 @@ class AtlasResponse:
             headers = {"Content-Type": "application/json"}
             if envelope:
                 # A list is its own envelope: Atlas only adds the status.
-                is_list = content is not None and "results" in content
-                wrapped = content or {}
-                content = {**wrapped, "status": status} if is_list else {"status": status, "content": wrapped}
+                if isinstance(content, dict) and "results" in content:
+                    content = {**content, "status": status}
+                else:
+                    content = {"status": status, "content": {} if content is None else content}
                 status = 200
             layout: dict[str, Any] = {"indent": 2} if pretty else {"separators": (",", ":")}
             content = "" if content is None else json.dumps(content, **layout)

@@ -39,7 +39,7 @@ def get(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
 
 def create_secret(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
     account = _find(atlas, request)
-    hours = read_body(request, {"secretExpiresAfterHours": int}, "secretExpiresAfterHours")["secretExpiresAfterHours"]
+    hours = read_body(request, {"secretExpiresAfterHours!": int})["secretExpiresAfterHours"]
     if hours not in SECRET_HOURS:
         wrong = {"secretExpiresAfterHours": f"must be between {SECRET_HOURS[0]} and {SECRET_HOURS[-1]}"}
         raise Refusal("VALIDATION_ERROR", *wrong, fields=wrong)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.sandbox.accounts import MAX_SECRETS, SECRET_HOURS, Account, Token, new_client_id, new_token
+from airflow_provider_atlas.sandbox.clusters import make
 from airflow_provider_atlas.sandbox.faults import ENDPOINTS, Fault
 from airflow_provider_atlas.sandbox.knobs import Knobs
 from airflow_provider_atlas.sandbox.limits import FixedWindow, TokenBuckets
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_atlas.sandbox.accounts import Secret
+    from airflow_provider_atlas.sandbox.clusters import Cluster
+    from airflow_provider_atlas.sandbox.jobs import Job
     from airflow_provider_atlas.sandbox.requests import AtlasRequest
 
 
@@ -36,6 +39,8 @@ class Counters:
     :param api_requests: requests to the Administration API, with any result
     :param api_unauthorized: 401 responses of the Administration API
     :param api_rate_limited: 429 responses of the Administration API
+    :param cluster_changes: clusters created, changed or deleted
+    :param jobs: snapshots, restores, exports and search indexes started
     :param faults: requests that got a fault on demand
     """
 
@@ -50,6 +55,8 @@ class Counters:
     api_requests: int = 0
     api_unauthorized: int = 0
     api_rate_limited: int = 0
+    cluster_changes: int = 0
+    jobs: int = 0
     faults: int = 0
 
 
@@ -74,6 +81,9 @@ class AtlasState(Knobs):
         self._issued: dict[str, None] = {}
         self._tally: Counter[str] = Counter()
         self.client_id = self.client_id or new_client_id()
+        self.created = self.clock()
+        self.clusters: dict[int, dict[str, Cluster]] = {}
+        self.jobs: dict[str, Job] = {}
         self.accounts: dict[str, Account] = {}
         self.client_secret = self._new_account(Account(self.client_id, created=self.clock()), self.client_secret)
 
@@ -142,6 +152,27 @@ class AtlasState(Knobs):
                 if secret.value == value:
                     return account, secret
         raise ValueError("the secret must be one of this sandbox's service accounts")
+
+    def add_cluster(
+        self,
+        name: str,
+        size: str = "M10",
+        tags: Mapping[str, str] | None = None,
+        project: int = 0,
+        paused: bool = False,
+    ) -> str:
+        """
+        Create a cluster that is ready, in the project with this number, and return the project's id.
+
+        :param size: instance size, as ``M10``; ``M0``, ``M2`` and ``M5`` refuse changes, ``FLEX`` makes a flex cluster
+        :param tags: its tags
+        :param paused: True for a paused cluster
+        """
+        with self.lock:
+            cluster = make(project, name, self.clock(), size, dict(tags or {}))
+            cluster.paused_since = self.clock() if paused else None
+            self.clusters.setdefault(project, {})[name] = cluster
+            return cluster.group_id
 
     def issue(self, client_id: str, secret: str, lifetime: float) -> str:
         """Issue an access token that expires after ``lifetime`` seconds."""

@@ -6,22 +6,28 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from airflow_provider_atlas.sandbox import resources, service_accounts
+from airflow_provider_atlas.sandbox import backups, clusters, resources, search, service_accounts
+from airflow_provider_atlas.sandbox.bodies import HEX_ID
 from airflow_provider_atlas.sandbox.responses import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_atlas.sandbox.responses import Routes
 
-ROUTES: Routes = {**resources.ROUTES, **service_accounts.ROUTES}
-HEX_ID = r"[0-9a-f]{24}"
+ROUTES: Routes = {
+    **resources.ROUTES,
+    **service_accounts.ROUTES,
+    **clusters.ROUTES,
+    **backups.ROUTES,
+    **search.ROUTES,
+}
 
 
 def _pattern(template: str) -> re.Pattern[str]:
     def group(name: re.Match[str]) -> str:
         is_hex = name[1].endswith("Id") and name[1] != "clientId"
-        return f"(?P<{name[1]}>{HEX_ID if is_hex else '[^/]+'})"
+        return f"(?P<{name[1]}>{HEX_ID.pattern if is_hex else '[^/]+'})"
 
     return re.compile(ROOT + re.sub(r"\{(\w+)\}", group, template))
 
@@ -37,11 +43,8 @@ def find(path: str) -> tuple[str, Mapping[str, str]] | None:
     return None
 
 
-def shown(path: str) -> str:
-    """Return the path for a log. A client chooses it, and could put a secret there: only hexadecimal ids are shown."""
-    found = find(path)
-    if found is None:
-        return "(other)"
-    template, ids = found
-    known = {name: value if re.fullmatch(HEX_ID, value) else f"{{{name}}}" for name, value in ids.items()}
-    return ROOT + template.format_map(known)
+def shown(path: str, is_name: Callable[[str], bool]) -> str:
+    """Return the path for a log. A client could put a secret there: only ids and known names are shown."""
+    template, ids = find(path) or ("", {})
+    safe = {name: value if is_name(value) or HEX_ID.fullmatch(value) else f"{{{name}}}" for name, value in ids.items()}
+    return ROOT + template.format_map(safe) if template else "(other)"

@@ -118,3 +118,23 @@ def test_page_shows_every_counter_and_no_secret(sandbox, generate):
     for part in ('http-equiv="refresh"', "color-scheme: light dark", "10 requests every 60 s", "100 active tokens"):
         assert part in page.text
     assert not any(secret in page.text for secret in (token, sandbox.client_secret))
+
+
+def test_page_shows_clusters_and_jobs_as_they_move(sandbox, generate, clock):
+    headers = {"Authorization": f"Bearer {generate().json()['access_token']}"}
+    headers["Accept"] = "application/vnd.atlas.2025-03-12+json"
+    cluster = f"{sandbox.url}/api/atlas/v2/groups/6b0000000000000000000000/clusters/cluster-1"
+    requests.patch(cluster, json={"paused": True}, headers=headers, timeout=10)
+    requests.post(f"{cluster}/backup/snapshots", json={}, headers=headers, timeout=10)
+    seen = []
+    for wait in (0, 2, 10):
+        clock.now += wait
+        rows = [row for row in requests.get(sandbox.url, timeout=10).text.splitlines() if "cluster-1" in row]
+        seen.append([row.rpartition("<td>")[2] for row in rows])
+    assert seen == [["IDLE paused", "queued"], ["UPDATING paused", "running"], ["IDLE paused", "done"]]
+    assert (sandbox.counters.cluster_changes, sandbox.counters.jobs) == (1, 1)
+
+
+def test_name_on_the_page_is_escaped(sandbox):
+    sandbox.add_cluster("<script>", paused=True)
+    assert "&lt;script&gt;" in requests.get(sandbox.url, timeout=10).text

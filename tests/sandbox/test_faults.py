@@ -197,10 +197,10 @@ def test_refusal_can_be_ordered_over_http(sandbox, generate, read):
     assert (refused.status_code, refused.json()["parameters"]) == (409, ["US_EAST_1"])
 
 
-@pytest.mark.parametrize("answer", [{}, {"status": 503}, {"error_code": "UNEXPECTED_ERROR"}])
-def test_lost_answer_comes_after_the_effect(sandbox, generate, answer):
-    sandbox.fail_next("token", kind="lost", **answer)
-    if answer:
+@pytest.mark.parametrize("instead", [{}, {"status": 503}, {"error_code": "UNEXPECTED_ERROR"}])
+def test_response_is_lost_after_the_effect(sandbox, generate, instead):
+    sandbox.fail_next("token", kind="lost", **instead)
+    if instead:
         assert generate().status_code in (500, 503)
     else:
         with pytest.raises(requests.exceptions.ConnectionError):

@@ -67,3 +67,12 @@ def test_restarted_sandbox_appends_to_its_log(sandbox, generate, log):
     sandbox.start()
     generate()
     assert log.read_text().count("\n") == 2
+
+
+def test_name_of_a_cluster_is_logged_and_any_other_name_is_not(generate, read, log):
+    token = generate().json()["access_token"]
+    for name in ("cluster-0", "cluster-9"):
+        read(token, f"/groups/6b0000000000000000000000/clusters/{name}/backup/snapshots")
+    paths = [line.split()[1] for line in log.read_text().splitlines()[1:]]
+    backups = "/api/atlas/v2/groups/6b0000000000000000000000/clusters/{}/backup/snapshots"
+    assert paths == [backups.format(name) for name in ("cluster-0", "{clusterName}")]
