@@ -1,7 +1,7 @@
 """The client secrets of a service account, as the Administration API lists, creates and deletes them.
 
 Atlas documents no mapping from a secret to its id or its masked value. Which one a connection holds is known if there
-is one, or if :class:`~airflow_provider_atlas.hooks.rotation.Memory` has recorded it.
+is one, or if a rotation has recorded it (``airflow_provider_atlas.hooks.rotation``).
 
 Source: MongoDB Atlas Administration API, "Service Accounts".
 """
@@ -51,7 +51,7 @@ class ClientSecrets:
     """
     The client secrets of one service account.
 
-    :param run: calls the Administration API, as :meth:`AtlasServiceAccountHook.run` does.
+    :param run: calls the Administration API, as the hook's ``run`` does.
     :param client_id: of the service account.
     :param org_id: the organization that the service account belongs to, or
     :param project_id: the project. One of the two.

@@ -91,8 +91,8 @@ class _Function:
         self._write = write
 
     def check(self, conn_id: str, client_id: str) -> None:
-        """See :class:`SecretStore`."""
+        """See ``SecretStore``."""
 
     def write(self, conn_id: str, client_id: str, new: str, previous: str) -> None:
-        """See :class:`SecretStore`."""
+        """See ``SecretStore``."""
         self._write(conn_id, client_id, new, previous)

@@ -23,14 +23,14 @@ class AirflowStore:
         self.http_conn_id = http_conn_id
 
     def check(self, conn_id: str, client_id: str) -> None:
-        """See :class:`SecretStore`. Writes the connection's type, which stays the same."""
+        """See ``SecretStore``. Writes the connection's type, which stays the same."""
         stored = self._call("GET", _path(conn_id))
         if stored.get("login") != client_id:
             raise SecretStoreUnavailable("The connection in Airflow's database must have the same client id")
         self._patch(conn_id, conn_type=stored.get("conn_type"))
 
     def write(self, conn_id: str, client_id: str, new: str, previous: str) -> None:
-        """See :class:`SecretStore`."""
+        """See ``SecretStore``."""
         from airflow.providers.common.compat.sdk import BaseHook
 
         # The API shows sensitive extras as ***; the connection itself has all of them.

@@ -30,13 +30,13 @@ class AwsSecretsManagerStore:
         self.region_name = region_name
 
     def check(self, conn_id: str, client_id: str) -> None:
-        """See :class:`SecretStore`. Writes a version with the same content and a label of its own."""
+        """See ``SecretStore``. Writes a version with the same content and a label of its own."""
         entry = self._read()
         replaced(entry, client_id, "", "")
         self._write(entry, VersionStages=[CHECK_LABEL])
 
     def write(self, conn_id: str, client_id: str, new: str, previous: str) -> None:
-        """See :class:`SecretStore`."""
+        """See ``SecretStore``."""
         self._write(replaced(self._read(), client_id, new, previous))
 
     def _read(self) -> dict[str, Any]:

@@ -25,13 +25,13 @@ class VaultStore:
         self.vault_conn_id = vault_conn_id
 
     def check(self, conn_id: str, client_id: str) -> None:
-        """See :class:`SecretStore`. Writes a version with the same content."""
+        """See ``SecretStore``. Writes a version with the same content."""
         hook, entry, version = self._read()
         replaced(entry, client_id, "", "")
         hook.create_or_update_secret(self.secret_path, entry, cas=version)
 
     def write(self, conn_id: str, client_id: str, new: str, previous: str) -> None:
-        """See :class:`SecretStore`."""
+        """See ``SecretStore``."""
         hook, entry, version = self._read()
         hook.create_or_update_secret(self.secret_path, replaced(entry, client_id, new, previous), cas=version)
 

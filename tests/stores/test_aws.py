@@ -57,10 +57,7 @@ def client(server, monkeypatch):
 def read(server) -> Connection:
     """The connection as a task gets it from Airflow's backend."""
     backend = SecretsManagerBackend(extra_conn_words=WORDS, endpoint_url=server, region_name="eu-central-1")
-    found = backend.get_connection("atlas_default")
-    if not found.conn_type:
-        found.conn_type = "mongodbatlas"
-    return found
+    return backend.get_connection("atlas_default")
 
 
 @pytest.mark.parametrize("entry", [CONNECTION, CONNECTION | {"extra": '{"timeout": 5}'}, MANAGED], ids=str)
