@@ -5,7 +5,8 @@ revokes its tokens at once. Three refusals can mean that, and each has the conne
 
 - Atlas does not accept the client id and secret.
 - A sealed token does not open: a task that started later has sealed it.
-- Atlas refuses the token that a hook was given, which can have no other from the same secret.
+- The Administration API refuses the token. The look at the connection comes first: a fleet that requested tokens with a
+  secret that is gone would use up the rate limit.
 
 If the connection has another client secret by now, everything that works with these settings goes over to it together,
 and the call goes on. Else the refusal stands. The trigger, which reads connections on an event loop, asks the same two
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from airflow_provider_atlas.exceptions import InvalidClient, InvalidSealedToken, TokenExpired
+from airflow_provider_atlas.exceptions import InvalidClient, InvalidSealedToken
 from airflow_provider_atlas.hooks.settings import Settings
 from airflow_provider_atlas.oauth.token import StaysInProcess
 
@@ -29,7 +30,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 #: The errors that a rotation can cause.
-REFUSALS = (InvalidClient, InvalidSealedToken, TokenExpired)
+REFUSALS = (InvalidClient, InvalidSealedToken)
 #: A secret that Atlas refuses and that the connection still has is looked up again after so many seconds: a triggerer
 #: lives for weeks, and in it the connection may be corrected.
 PAUSE = 60.0
@@ -54,6 +55,7 @@ class CurrentSettings(StaysInProcess):
         self._stored = stored
         self._lock = threading.Lock()
         self._settings: Settings | None = None
+        self._refused_token = ""  # the last one that the connection was read for
 
     @property
     def settings(self) -> Settings:
@@ -87,9 +89,25 @@ class CurrentSettings(StaysInProcess):
                 return True
             if not may_have_changed(self._conn_id, used, error):
                 return False
-            other = successor(self._conn_id, used, self._read())
-            self._settings = other or used
-            return other is not None
+            return self._read_again(used, error)
+
+    def token_refused(self, used: Settings, value: str) -> None:
+        """
+        Go over, as :meth:`goes_over` does, since the Administration API refuses a token. One look for each token.
+
+        :param used: the settings when the token was refused.
+        :param value: the token's text.
+        """
+        if self._stored:
+            with self._lock:
+                if self.settings is used and self._refused_token != value:
+                    self._refused_token = value
+                    self._read_again(used)
+
+    def _read_again(self, used: Settings, error: BaseException | None = None) -> bool:
+        other = successor(self._conn_id, used, self._read(), error)
+        self._settings = other or used
+        return other is not None
 
 
 def may_have_changed(conn_id: str, used: Settings, error: BaseException) -> bool:
@@ -99,12 +117,11 @@ def may_have_changed(conn_id: str, used: Settings, error: BaseException) -> bool
     :param used: the settings that the refused request was made with.
     :param error: one of :data:`REFUSALS`.
     """
-    if isinstance(error, InvalidClient):
-        return time.monotonic() - _unchanged.get((conn_id, used.account.fingerprint), -PAUSE) >= PAUSE
-    return isinstance(error, InvalidSealedToken) or getattr(error, "status", None) == 401
+    last = _unchanged.get((conn_id, used.account.fingerprint))
+    return isinstance(error, InvalidSealedToken) or last is None or time.monotonic() - last >= PAUSE
 
 
-def successor(conn_id: str, used: Settings, read: Settings) -> Settings | None:
+def successor(conn_id: str, used: Settings, read: Settings, error: BaseException | None = None) -> Settings | None:
     """
     The settings to go over to; ``None`` if the refusal stands.
 
@@ -112,12 +129,14 @@ def successor(conn_id: str, used: Settings, read: Settings) -> Settings | None:
     token must not go there.
 
     :param read: what the connection holds now.
+    :param error: the refusal. A secret that Atlas does not accept is not looked up again for a minute.
     """
     if read.account == used.account or read.account.base_url != used.account.base_url:
-        now = time.monotonic()
-        for key in [key for key, moment in list(_unchanged.items()) if now - moment >= PAUSE]:
-            _unchanged.pop(key, None)
-        _unchanged[conn_id, used.account.fingerprint] = now
+        if isinstance(error, InvalidClient):
+            now = time.monotonic()
+            for key in [key for key, moment in list(_unchanged.items()) if now - moment >= PAUSE]:
+                _unchanged.pop(key, None)
+            _unchanged[conn_id, used.account.fingerprint] = now
         return None
     log.info("The connection %s has another client secret now. This task goes over to it.", conn_id)
     earlier = dict.fromkeys((*read.previous, used.account, *used.previous))

@@ -398,13 +398,12 @@ class _SessionSource:
         return self._hook._with_source(lambda source: source.get(max_wait))
 
     def replace(self, refused: AccessToken, max_wait: float) -> AccessToken | None:
-        before = self._hook.settings
+        self._hook.current.token_refused(self._hook.settings, refused.value)
 
         def other(source: TokenSource) -> AccessToken | None:
-            # The refusal was about the earlier secret, and does not count as one of a new secret's token.
-            if source.settings is not before and (token := source.get(max_wait)).value != refused.value:
-                return token
-            return source.replace(refused, max_wait)
+            # One of another secret, or of another thread: the refusal was not about it.
+            token = source.get(max_wait)
+            return token if token.value != refused.value else source.replace(refused, max_wait)
 
         return self._hook._with_source(other)
 

@@ -122,7 +122,7 @@ class AtlasTokenTrigger(BaseTrigger):
                 if not may_have_changed(self.atlas_conn_id, tokens.settings, error):
                     raise
                 read = (await self._read_tokens()).settings
-                settings = successor(self.atlas_conn_id, tokens.settings, read)
+                settings = successor(self.atlas_conn_id, tokens.settings, read, error)
                 if settings is None:
                     raise
                 self._tokens = type(tokens)(settings, mask=False)

@@ -355,3 +355,45 @@ def test_no_error_log_or_repr_holds_a_secret(rotate, put, says_nothing, atlas_sa
         other.get_token()
     says_nothing(caught.value, old, new, WRONG, *atlas_sandbox.issued)
     says_nothing(ValueError(f"{hook.settings!r} {other.settings!r} {vars(hook)!r}"), old, new, WRONG)
+
+
+def test_a_refused_token_costs_one_read_and_a_fleet_no_request_with_the_old_secret(atlas_sandbox, rotate, reads, store):
+    hooks = [AtlasServiceAccountHook(cache_scope="deployment") for _ in range(10)]
+    for hook in hooks:
+        run(hook)
+    rotate()
+    atlas_sandbox.reset_counters()
+    for hook in hooks:
+        run(hook)
+        task._caches.clear()
+    assert reads.call_count == 20
+    assert (atlas_sandbox.counters.token_requests, atlas_sandbox.counters.credentials_refused) == (1, 0)
+
+
+def test_a_token_that_was_revoked_costs_one_read_and_the_next_rotation_is_still_noticed(
+    hook, atlas_sandbox, rotate, reads
+):
+    run(hook)
+    atlas_sandbox.revoke(hook.get_token().value)
+    run(hook)
+    assert reads.call_count == 2
+    rotate()
+    hook.generate_token()
+    assert reads.call_count == 3
+
+
+def test_64_threads_with_one_refused_token_read_the_connection_once(hook, atlas_sandbox, reads):
+    run(hook)
+    atlas_sandbox.revoke(hook.get_token().value)
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(lambda _: run(hook), range(64)))
+    assert reads.call_count == 2
+
+
+def test_a_refusal_about_rights_reads_no_connection(atlas_sandbox, monkeypatch, reads):
+    client_id, secret = atlas_sandbox.add_account(rights=False)
+    connection = atlas_sandbox.connection | {"login": client_id, "password": secret}
+    monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(connection))
+    with pytest.raises(exceptions.AtlasApiError):
+        run(AtlasServiceAccountHook())
+    assert reads.call_count == 1
