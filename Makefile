@@ -11,7 +11,7 @@ ROUNDS ?= 10
 # The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-form screenshots test-postgres test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-stores test-form screenshots test-postgres test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -46,6 +46,10 @@ test: lint types unit  ## Run all checks that a change must pass, also on a real
 
 test-fleets: install  ## Run 120 mapped tasks in each scope on a real Airflow; eight minutes
 	$(BIN)/pytest -m fleet $(PARALLEL) -rP
+
+test-stores: install  ## Test the stores of a rotated client secret: AWS Secrets Manager (moto), Vault (OpenBao)
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group stores
+	$(BIN)/pytest -m stores
 
 /usr/bin/chromium:
 	@echo "Installing Chromium"

@@ -220,6 +220,38 @@ class InvalidSealedToken(AtlasError, AirflowFailException):
     remedy = "Pass what GenerateTokenOperator returned or hook.seal() made, with the same Atlas connection."
 
 
+class ClientSecretsInUse(AtlasError, AirflowFailException):
+    """Both slots for client secrets are taken, and it is not certain which of the two nobody uses."""
+
+    summary = "Both client secrets of the service account may be in use"
+    remedy = "Delete the one in Atlas that the connection does not hold, once nobody uses it, and run this task again."
+
+
+class SecretStoreUnavailable(AtlasError):
+    """The store of the client secret cannot be written. Whether a write that failed had its effect is not known."""
+
+    summary = "The store of the client secret cannot be written"
+    remedy = "Check that the store is reachable and that this task may write to it. The next run continues from here."
+
+
+class SecretNotStored(AtlasError):
+    """The store accepted a new client secret, and the connection still has the old one."""
+
+    summary = "The connection does not show the new client secret"
+    remedy = (
+        "An environment variable or another secrets backend may hide the connection: name the store that it is read "
+        "from. The next run deletes the new secret if the connection still has the old one. Atlas has cut the old "
+        "one's lifetime to 7 days."
+    )
+
+
+class RotationUnderWay(AtlasError):
+    """Another run is rotating the client secret of the same service account."""
+
+    summary = "Another run is rotating this client secret"
+    remedy = "Set max_active_runs=1 for the DAG, and use one rotation DAG for each service account."
+
+
 class AtlasApiError(AtlasError):
     """
     The Administration API refused a request, or its response is not what it documents.

@@ -14,7 +14,7 @@ DEFAULT_ALLOWED_HOSTS = "cloud.mongodb.com, cloud.mongodbgov.com, loopback"
 
 #: Fields of the connection's extra: label, what is behind the label, JSON schema.
 #: None has a default here: the form would save it, and the deployment's own ([atlas] in airflow.cfg) would not apply.
-#: Only ``proxies`` has a name that Airflow treats as secret (``token``, ``secret``, ...) and shows as ***.
+#: Only ``previous_secret`` and ``proxies`` have names that Airflow treats as secret and shows as ***.
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "cache_scope": {
         "label": "Token scope",
@@ -46,6 +46,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": 'As requests takes them: {"https": "http://proxy.example:3128"}.',
         "schema": {"type": ["string", "object", "null"], "format": "json"},
     },
+    "previous_secret": {
+        "label": "Previous client secret",
+        "description": "The client secret before the last rotation: opens what it sealed, requests no token.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
 }
 
 #: The port is shown because 3.3.1 and 3.3.2 cannot test a connection without one (apache/airflow#73298).
@@ -70,7 +75,13 @@ def get_provider_info() -> dict[str, Any]:
         "name": name,
         "description": "Access tokens of MongoDB Atlas service accounts: generated, shared, sealed, rotated, revoked.",
         "hooks": [{"integration-name": name, "python-modules": [f"{package}.hooks.service_account"]}],
-        "operators": [{"integration-name": name, "python-modules": [f"{package}.operators.token"]}],
+        "operators": [
+            {
+                "integration-name": name,
+                "python-modules": [f"{package}.operators.token", f"{package}.operators.secret"],
+            }
+        ],
+        "sensors": [{"integration-name": name, "python-modules": [f"{package}.sensors.secret"]}],
         "triggers": [{"integration-name": name, "python-modules": [f"{package}.triggers.token"]}],
         "connection-types": [
             {

@@ -17,6 +17,11 @@ def count(event: str) -> None:
     Stats.incr(f"atlas.token.{event}")
 
 
+def days_left(client_id: str, days: float) -> None:
+    """Report ``atlas.secret.days_left``: days until the client secret in use expires, negative once it has."""
+    Stats.gauge("atlas.secret.days_left", days, tags={"client_id": client_id})
+
+
 def waiting(error: AtlasError, seconds: float) -> None:
     """Log a wait for Atlas and count it: ``atlas.token.throttled``, and ``atlas.token.wait`` in milliseconds."""
     log.info("%s", describe(error, seconds))

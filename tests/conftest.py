@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = SLOW.get(item.path.relative_to(Path(__file__).parent).parts[0])
         if mark is not None:
             item.add_marker(mark)
-        if {marker.name for marker in item.iter_markers()} & set(SLOW.values()):
+        if {marker.name for marker in item.iter_markers()} & {*SLOW.values(), "stores"}:
             item.add_marker("slow")
 
 
@@ -138,6 +138,7 @@ def masker_that_does_not_grow(mocker: MockerFixture) -> None:
     """Airflow's masker keeps every secret that it gets, and each makes it slower."""
     mocker.patch("airflow_provider_atlas.hooks.service_account.mask_secret")
     mocker.patch("airflow_provider_atlas.hooks.tokens.mask_secret")
+    mocker.patch("airflow_provider_atlas.hooks.rotation.mask_secret")
     mocker.patch("airflow_provider_atlas.operators.token.mask_secret")
     for masker in ("airflow.sdk._shared.secrets_masker", "airflow.utils.log.secrets_masker"):
         with contextlib.suppress(ImportError, AttributeError):

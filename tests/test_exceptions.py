@@ -14,6 +14,7 @@ from airflow_provider_atlas.triggers.events import load
 FINAL = {
     "AccessDenied",
     "CertificateRefused",
+    "ClientSecretsInUse",
     "InvalidCall",
     "InvalidClient",
     "InvalidConnection",

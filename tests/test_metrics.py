@@ -25,3 +25,8 @@ def test_a_wait_writes_one_log_line_with_length_and_reason_and_two_metrics(stats
     assert record.message == "Waiting 31.5 s for Atlas. Atlas limits the rate of requests (HTTP 429)."
     stats.incr.assert_called_once_with("atlas.token.throttled")
     stats.timing.assert_called_once_with("atlas.token.wait", 31_500)
+
+
+def test_the_days_left_are_a_gauge_with_the_client_id_as_tag(stats):
+    metrics.days_left("mdb_sa_id_x", 13.5)
+    stats.gauge.assert_called_once_with("atlas.secret.days_left", 13.5, tags={"client_id": "mdb_sa_id_x"})

@@ -41,7 +41,7 @@ def test_the_package_name_is_the_name_of_the_distribution():
 
 def test_every_module_and_class_in_the_provider_info_exists():
     info = get_provider_info()
-    for kind in ("hooks", "operators", "triggers"):
+    for kind in ("hooks", "operators", "sensors", "triggers"):
         for module in info[kind][0]["python-modules"]:
             __import__(module)
     (connection,) = info["connection-types"]
@@ -50,9 +50,9 @@ def test_every_module_and_class_in_the_provider_info_exists():
     assert connection["hook-name"] == AtlasServiceAccountHook.hook_name
 
 
-@pytest.mark.parametrize("field", [name for name in CONNECTION_FIELDS if name != "proxies"])
-def test_airflow_redacts_no_field_except_the_proxies(field):
-    assert not [word for word in SENSITIVE if word in field]
+def test_airflow_redacts_the_previous_secret_and_the_proxies_and_no_other_field():
+    redacted = {name for name in CONNECTION_FIELDS if any(word in name for word in SENSITIVE)}
+    assert redacted == {"previous_secret", "proxies"}
 
 
 def test_the_hook_s_form_for_older_airflow_matches_the_provider_info():
@@ -67,7 +67,9 @@ def test_the_hook_s_widgets_for_older_airflow_match_the_connection_fields():
     pytest.importorskip("flask_appbuilder", reason="comes with Airflow 2.11; on Airflow 3 with the provider fab only")
     widgets = AtlasServiceAccountHook.get_connection_form_widgets()
     assert list(widgets) == list(CONNECTION_FIELDS)
-    assert {widget.field_class.__name__ for widget in widgets.values()} == {"StringField"}
+    kinds = {name: widget.field_class.__name__ for name, widget in widgets.items()}
+    assert {name for name, kind in kinds.items() if kind == "PasswordField"} == {"previous_secret"}
+    assert set(kinds.values()) == {"StringField", "PasswordField"}
 
 
 def test_airflow_finds_the_connection_type_and_its_hook():

@@ -47,8 +47,28 @@ def names_for(account: ServiceAccount) -> Names:
     Airflow redacts the token's value because of its name. The others' must not be redacted: they hold no secret, and
     Airflow 3's API server keeps a mask of each value that it read under such a name, and gets slower with each.
     """
-    suffix = hashlib.sha256(f"{account.base_url}\n{account.client_id}".encode()).hexdigest()[:12]
+    suffix = _suffix(account)
     return Names(f"atlas_access_token_{suffix}", f"atlas_renewal_claim_{suffix}", f"atlas_renewal_holder_{suffix}")
+
+
+class RotationNames(NamedTuple):
+    """The Variables of the rotation of a service account's client secret. They hold no secret."""
+
+    record: str
+    claim: str
+    holder: str
+
+
+def rotation_names_for(account: ServiceAccount) -> RotationNames:
+    """The names for a service account; the same for each of its secrets."""
+    suffix = _suffix(account)
+    return RotationNames(
+        f"atlas_rotation_{suffix}", f"atlas_rotation_claim_{suffix}", f"atlas_rotation_holder_{suffix}"
+    )
+
+
+def _suffix(account: ServiceAccount) -> str:
+    return hashlib.sha256(f"{account.base_url}\n{account.client_id}".encode()).hexdigest()[:12]
 
 
 class Store(Protocol):

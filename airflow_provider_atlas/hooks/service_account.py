@@ -10,8 +10,10 @@ from __future__ import annotations
 import copy
 import re
 import threading
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
@@ -20,6 +22,7 @@ from airflow_provider_atlas.cache import sealing, task
 from airflow_provider_atlas.exceptions import AtlasError, ConnectionNotFound, InvalidSealedToken
 from airflow_provider_atlas.frames import clear, cleared
 from airflow_provider_atlas.get_provider_info import CONNECTION_TYPE, HOOK_NAME
+from airflow_provider_atlas.hooks.current import CurrentSettings
 from airflow_provider_atlas.hooks.settings import Settings
 from airflow_provider_atlas.hooks.tokens import (
     DeploymentToken,
@@ -33,15 +36,21 @@ from airflow_provider_atlas.oauth.token import AccessToken
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
 
     from airflow_provider_atlas.api.download import Download
     from airflow_provider_atlas.api.session import AtlasSession
+    from airflow_provider_atlas.hooks.client_secrets import ClientSecret
+
+T = TypeVar("T")
 
 #: The API server runs the Test button without a time limit: two requests, each to connect and to respond. Seconds.
 TEST_TIMEOUT = 2.5
+
+#: The Test button looks at the client secret's expiry with requests that take less, and only after a fast response.
+LOOK_TIMEOUT = 1.0
 
 #: What a Bearer token consists of (RFC 6750, 2.1).
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -106,10 +115,13 @@ class AtlasServiceAccountHook(BaseHook):
         self._given = token
         # A hook made inside a task belongs to it; one made at the top of a DAG file serves whichever task is running.
         self._task = task.current()
-        self._settings: Settings | None = None
+        self.current = CurrentSettings(
+            atlas_conn_id, self._read_settings, stored=client_id is None and client_secret is None and base_url is None
+        )
         self._source: TokenSource | None = None
         self._session: AtlasSession | None = None
         self._own = threading.local()
+        self._generated: list[AccessToken] | None = None  # of a hook that has a token of its own
 
     @staticmethod
     @cleared
@@ -151,10 +163,8 @@ class AtlasServiceAccountHook(BaseHook):
 
     @property
     def settings(self) -> Settings:
-        """The connection, read once and checked."""
-        if self._settings is None:  # `cached_property` has a frame that shows this object's variables
-            self._settings = self._read_settings()
-        return self._settings
+        """The connection, checked; read once, and once more for each client secret that was replaced."""
+        return self.current.settings
 
     @cleared
     def _read_settings(self) -> Settings:
@@ -171,6 +181,8 @@ class AtlasServiceAccountHook(BaseHook):
         settings = Settings.from_connection(conn, cache_scope=self._cache_scope, max_wait=self._max_wait)
         for secret in settings.account.secrets:
             mask_secret(secret)
+        for earlier in settings.previous:
+            mask_secret(earlier.client_secret)
         return settings
 
     def _stored_connection(self) -> Connection:
@@ -182,17 +194,24 @@ class AtlasServiceAccountHook(BaseHook):
 
     def get_token(self) -> AccessToken:
         """A token that is valid for some minutes at least, or for as long as Atlas lets this hook have one."""
+        source = self._source
         try:
-            source = self._source
-            return (self._find_source() if source is None else source).get()
+            if source is not None:
+                return source.get()
         except BaseException as error:  # not `cleared`, which a warm call would pay for
-            clear(error)
-            raise
+            if source is None or not self.current.goes_over(source.settings, error):
+                clear(error)
+                raise
+        return self._get_token()
+
+    @cleared
+    def _get_token(self) -> AccessToken:
+        return self._with_source(lambda source: source.get())
 
     @cleared
     def generate_token(self) -> AccessToken:
         """A new token. No cache holds it, and the caller must revoke it."""
-        return self._tokens.generate(self.settings.max_wait)
+        return self.current.call(lambda settings: Tokens(settings).generate(settings.max_wait))
 
     @cleared
     def revoke_token(self, token: AccessToken | str) -> None:
@@ -203,18 +222,21 @@ class AtlasServiceAccountHook(BaseHook):
 
         :param token: an :class:`~airflow_provider_atlas.oauth.token.AccessToken`, sealed text, or a token's plain text.
         """
-        account, shared = self.settings.account, self.settings.cache_scope == "deployment"
+        self.current.call(lambda settings: self._revoke(settings, token))
+
+    def _revoke(self, settings: Settings, token: AccessToken | str) -> None:
+        tokens, shared = Tokens(settings), settings.cache_scope == "deployment"
         if isinstance(token, AccessToken):
             value = token.value
         elif isinstance(token, str) and sealing.is_sealed(token):
-            value, shared = self.unseal(token).value, shared or sealing.is_shared(account, token)
+            value, shared = tokens.unseal(token).value, shared or tokens.is_shared(token)
         elif isinstance(token, str) and _BEARER.fullmatch(token) and token != str(None):
             value = token
         else:  # Atlas would respond with 200, and the token would stay active
             raise InvalidSealedToken("The token to revoke must be an AccessToken, a sealed token or a plain token")
-        self._tokens.revoke(value, self.settings.max_wait)
+        tokens.revoke(value, settings.max_wait)
         if shared:
-            DeploymentToken(self._tokens, 0).forget([value])
+            DeploymentToken(tokens, 0).forget([value])
 
     @cleared
     def seal(self, token: AccessToken) -> str:
@@ -228,7 +250,7 @@ class AtlasServiceAccountHook(BaseHook):
 
         :raises InvalidSealedToken: if it is damaged or was sealed with another secret.
         """
-        return self._tokens.unseal(text)
+        return self.current.call(lambda settings: Tokens(settings).unseal(text))
 
     @cleared
     def get_conn(self) -> AtlasSession:
@@ -244,7 +266,7 @@ class AtlasServiceAccountHook(BaseHook):
             settings = self.settings
             self._session = AtlasSession(
                 settings.account.base_url,
-                self._find_source,
+                lambda: _SessionSource(self),
                 transport=settings.transport,
                 api_version=settings.api_version,
                 max_wait=settings.max_wait,
@@ -354,6 +376,21 @@ class AtlasServiceAccountHook(BaseHook):
         return download(self.get_conn(), endpoint, to, path=path, params=params, api_version=api_version, accept=accept)
 
     @cleared
+    def client_secrets(self, org_id: str | None = None, project_id: str | None = None) -> list[ClientSecret]:
+        """
+        The client secrets of this service account, the newest last.
+
+        Give one of the two. Atlas lists them for an owner of the organization or project.
+
+        :param org_id: the organization that the service account belongs to.
+        :param project_id: the project.
+        :raises AtlasApiError: if the account may not see them.
+        """
+        from airflow_provider_atlas.hooks.client_secrets import ClientSecrets
+
+        return ClientSecrets(self.run, self.settings.account.client_id, org_id=org_id, project_id=project_id).read()
+
+    @cleared
     def test_connection(self) -> tuple[bool, str]:
         """Generate a token and revoke it, in some ten seconds at most: what the Test button shows."""
         try:
@@ -367,16 +404,16 @@ class AtlasServiceAccountHook(BaseHook):
         if self._given is not None:
             raise ValueError("A hook that was given a token has none of its own to revoke: use it without `with`.")
         own = copy.copy(self)
-        own._settings, own._task = self.settings, self._task
-        own._source = OwnToken(self._tokens, self.settings.max_wait)
-        self._own.stack = [*getattr(self._own, "stack", ()), own._source]
+        own.current, own._task, own._generated = self.current, self._task, []
+        own._find_source()
+        self._own.stack = [*getattr(self._own, "stack", ()), own]
         return own
 
     @cleared
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # A task whose time is over (its timeout or SIGTERM is no Exception) must not wait again.
         interrupted = kind is not None and not issubclass(kind, Exception)
-        self._own.stack.pop().close(0 if interrupted else self.settings.max_wait)
+        self._own.stack.pop()._source.close(0 if interrupted else self.settings.max_wait)
 
     @cleared
     def __reduce__(self) -> tuple[Any, ...]:
@@ -385,25 +422,50 @@ class AtlasServiceAccountHook(BaseHook):
 
     @property
     def _tokens(self) -> Tokens:
-        return Tokens(self.settings.account, self.settings.transport)
+        return Tokens(self.settings)
 
-    def _find_source(self) -> TokenSource:
-        """The source of this hook's token; in a task, always the same one."""
-        if self._source is not None:
+    def _with_source(self, call: Callable[[TokenSource], T]) -> T:
+        return self.current.call(lambda settings: call(self._find_source(settings)))
+
+    def _find_source(self, settings: Settings | None = None) -> TokenSource:
+        """The source of this hook's token; in a task, the same one for as long as the client secret is the same."""
+        settings = settings or self.settings
+        if self._source is not None and self._source.settings is settings:
             return self._source
-        settings, running = self.settings, self._task or task.current()
+        running, tokens = self._task or task.current(), Tokens(settings)
         source: TokenSource
-        if self._given is not None:
+        if self._generated is not None:
+            source = OwnToken(tokens, settings.max_wait, self._generated)
+        elif self._given is not None:
             cache = task.cache_for(settings.account, running, self._given)
-            source = GivenToken(self._tokens, cache, self._given)
+            source = GivenToken(tokens, cache, self._given, settings.max_wait)
         elif settings.cache_scope == "deployment":
-            cache = task.cache_for(settings.account, "deployment")
-            source = DeploymentToken(self._tokens, settings.max_wait, cache)
+            source = DeploymentToken(tokens, settings.max_wait, task.cache_for(settings.account, "deployment"))
         else:
-            source = TaskToken(self._tokens, task.cache_for(settings.account, running), settings.max_wait)
-        if self._task is not None:
+            source = TaskToken(tokens, task.cache_for(settings.account, running), settings.max_wait)
+        if self._task is not None or self._generated is not None:
             self._source = source
         return source
+
+
+class _SessionSource:
+    """Where the hook's session gets its tokens. It goes over to another client secret together with the hook."""
+
+    def __init__(self, hook: AtlasServiceAccountHook) -> None:
+        self._hook = hook
+
+    def get(self, max_wait: float) -> AccessToken:
+        return self._hook._with_source(lambda source: source.get(max_wait))
+
+    def replace(self, refused: AccessToken, max_wait: float) -> AccessToken | None:
+        self._hook.current.token_refused(self._hook.settings, refused.value)
+
+        def other(source: TokenSource) -> AccessToken | None:
+            # One of another secret, or of another thread: the refusal was not about it.
+            token = source.get(max_wait)
+            return token if token.value != refused.value else source.replace(refused, max_wait)
+
+        return self._hook._with_source(other)
 
 
 class _Maker:
@@ -419,13 +481,36 @@ class _Maker:
 
 def _generate_and_revoke(settings: Settings) -> tuple[bool, str]:
     transport = replace(settings.transport, timeout=min(settings.transport.timeout, TEST_TIMEOUT))
-    tokens = Tokens(settings.account, transport, mask=False)
-    step = "Generating a token"
+    tokens = Tokens(replace(settings, transport=transport), mask=False)
+    step, began = "Generating a token", time.monotonic()
     try:
         token = tokens.generate()
         step = "A token was generated, but revoking it"
+        warning = "" if time.monotonic() - began > LOOK_TIMEOUT else _expiry_warning(settings, token)
         tokens.revoke(token.value)
     except AtlasError as error:
         return False, f"{step} failed. {error}"
     account = settings.account
-    return True, f"{account.base_url} gave a token to {account.client_id} and took it back."
+    return True, f"{account.base_url} gave a token to {account.client_id} and took it back.{warning}"
+
+
+def _expiry_warning(settings: Settings, token: AccessToken) -> str:
+    from airflow_provider_atlas.api.session import AtlasSession
+    from airflow_provider_atlas.hooks.client_secrets import expiry_warning
+
+    class Fixed:
+        def get(self, max_wait: float) -> AccessToken:
+            return token
+
+        def replace(self, refused: AccessToken, max_wait: float) -> None:
+            return None
+
+    session = AtlasSession(
+        settings.account.base_url,
+        Fixed,
+        transport=replace(settings.transport, timeout=min(settings.transport.timeout, LOOK_TIMEOUT)),
+        api_version=settings.api_version,
+        max_wait=0,
+    )
+    with session:
+        return expiry_warning(partial(calls.run, session), settings.account.client_id)

@@ -40,6 +40,7 @@ class Settings(StaysInProcess):
     :param cache_scope: ``task`` or ``deployment``.
     :param max_wait: seconds that a call may wait for Atlas in all.
     :param api_version: date of the Administration API version, ``yyyy-mm-dd``.
+    :param previous: the account with its earlier client secrets. They open what they sealed, and request nothing.
     """
 
     account: ServiceAccount
@@ -47,6 +48,7 @@ class Settings(StaysInProcess):
     cache_scope: str = "task"
     max_wait: float = 300.0
     api_version: str = DEFAULT_API_VERSION
+    previous: tuple[ServiceAccount, ...] = ()
 
     @classmethod
     def from_connection(
@@ -79,6 +81,7 @@ class Settings(StaysInProcess):
             _scope(_first(cache_scope, extra.get("cache_scope"), option("cache_scope"), "task")),
             _seconds("max_wait", _first(max_wait, extra.get("max_wait"), option("max_wait"), 300)),
             _version(_text("api_version", extra.get("api_version")) or DEFAULT_API_VERSION),
+            _previous(account, _text("previous_secret", extra.get("previous_secret"))),
         )
 
 
@@ -86,6 +89,11 @@ class Settings(StaysInProcess):
 def _warn_of(keys: tuple[str, ...]) -> None:
     """Warn once in a process: a key with a typing error has no effect."""
     log.warning("The extra of the Atlas connection has keys that nothing reads: %s.", ", ".join(keys))
+
+
+def _previous(account: ServiceAccount, secret: str | None) -> tuple[ServiceAccount, ...]:
+    other = account if secret is None else account.with_secret("previous_secret", secret)
+    return () if other == account else (other,)
 
 
 def _check_host(account: ServiceAccount, allowed: str) -> None:

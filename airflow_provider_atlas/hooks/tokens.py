@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import mask_secret
 
@@ -19,7 +20,7 @@ from airflow_provider_atlas.cache import sealing, task
 from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.cache.memory import Renewal, TokenCache, renewal, surely_expired
 from airflow_provider_atlas.cache.variables import Variables
-from airflow_provider_atlas.exceptions import AtlasError, TokenExpired
+from airflow_provider_atlas.exceptions import AtlasError, InvalidSealedToken, TokenExpired
 from airflow_provider_atlas.oauth.retry import call_with_retry
 from airflow_provider_atlas.oauth.token import AccessToken, fingerprint
 from airflow_provider_atlas.oauth.transport import uninterrupted
@@ -27,8 +28,8 @@ from airflow_provider_atlas.oauth.transport import uninterrupted
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from airflow_provider_atlas.hooks.settings import Settings
     from airflow_provider_atlas.oauth.account import ServiceAccount
-    from airflow_provider_atlas.oauth.transport import Transport
 
 log = logging.getLogger(__name__)
 
@@ -37,18 +38,18 @@ class Tokens:
     """
     Requests and revokes tokens of a service account: with retries, a log line, a counter and a mask.
 
-    :param account: whose tokens.
-    :param transport: how to reach Atlas.
+    :param settings: whose tokens, and how to reach Atlas.
     :param mask: whether Airflow masks the tokens in logs. Not in a triggerer: it lives for weeks, and the masker only
         grows.
     """
 
-    def __init__(self, account: ServiceAccount, transport: Transport, *, mask: bool = True) -> None:
+    def __init__(self, settings: Settings, *, mask: bool = True) -> None:
         from airflow_provider_atlas.oauth.client import TokenClient
 
-        self.account = account
-        self.request_time = transport.request_time
-        self._client = TokenClient(account, transport)
+        self.settings = settings
+        self.account = settings.account
+        self.request_time = settings.transport.request_time
+        self._client = TokenClient(settings.account, settings.transport)
         self._mask = mask
 
     def generate(self, max_wait: float = 0, generated: list[AccessToken] | None = None) -> AccessToken:
@@ -96,7 +97,19 @@ class Tokens:
 
     def unseal(self, text: str) -> AccessToken:
         """Open a sealed token, see :func:`airflow_provider_atlas.cache.sealing.unseal`."""
-        return self.mask(sealing.unseal(self.account, text))
+        return self.mask(sealing.unseal(self.sealer(text), text))
+
+    def sealer(self, text: str) -> ServiceAccount:
+        """The account with the client secret that sealed a token: the current one, unless an earlier one opens it."""
+        for account in self.settings.previous if sealing.is_sealed(text) else ():
+            with suppress(InvalidSealedToken):
+                sealing.unseal(account, text)
+                return account
+        return self.account
+
+    def is_shared(self, text: str) -> bool:
+        """Whether a sealed token is the deployment's."""
+        return sealing.is_shared(self.sealer(text), text)
 
     def mask(self, token: AccessToken) -> AccessToken:
         """Have Airflow mask a token in logs."""
@@ -141,6 +154,11 @@ class TokenSource(ABC):
         longest = self._longest if max_wait is None else max_wait + self._tokens.request_time
         return self._cache.replace(refused, partial(self._replace, refused, max_wait), longest)
 
+    @property
+    def settings(self) -> Settings:
+        """Whose client secret requests this source's tokens."""
+        return self._tokens.settings
+
     @abstractmethod
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         """A token for the cache."""
@@ -171,11 +189,15 @@ class TaskToken(TokenSource):
 
 
 class OwnToken(TaskToken):
-    """The token of ``with hook as own``: no other hook shares it, and :meth:`close` revokes it."""
+    """
+    The token of ``with hook as own``: no other hook shares it, and :meth:`close` revokes it.
 
-    def __init__(self, tokens: Tokens, max_wait: float) -> None:
+    :param generated: every token that was requested and not revoked, also with an earlier client secret.
+    """
+
+    def __init__(self, tokens: Tokens, max_wait: float, generated: list[AccessToken]) -> None:
         super().__init__(tokens, TokenCache(), max_wait)
-        self._generated: list[AccessToken] = []
+        self._generated = generated
 
     def close(self, max_wait: float) -> None:
         """
@@ -204,17 +226,30 @@ class GivenToken(TokenSource):
     """
     A sealed token that another task generated. No token is requested.
 
+    The one exception: Atlas refuses the token, and the client secret that requested it was replaced meanwhile. Atlas
+    revokes a deleted secret's tokens, so every task of the DAG run needs another one, and they share the deployment's.
+
     :param sealed: the sealed token.
+    :param max_wait: seconds that a call may then wait for the deployment's token.
     """
 
-    def __init__(self, tokens: Tokens, cache: TokenCache, sealed: str) -> None:
+    def __init__(self, tokens: Tokens, cache: TokenCache, sealed: str, max_wait: float = 0) -> None:
         super().__init__(tokens, cache, 0)
         self._sealed = sealed
+        self._instead = DeploymentToken(tokens, max_wait)
+        self._revoked = False  # by Atlas, with its client secret
 
-    def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> NoReturn:
-        raise TokenExpired("Atlas refused the token that this task was given", status=401)
+    def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> AccessToken | None:
+        if self._tokens.sealer(self._sealed) == self._tokens.account:
+            raise TokenExpired("Atlas refused the token that this task was given", status=401)
+        if not self._revoked:
+            log.info("The given Atlas token ended with its client secret. The task uses the deployment's token.")
+        self._revoked = True
+        return self._instead._replace(refused, max_wait, allowed)
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
+        if self._revoked:
+            return self._instead._fetch(need, max_wait)
         token = self._tokens.unseal(self._sealed)
         if renewal(token, time.time()) is Renewal.MANDATORY:
             raise TokenExpired()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from airflow_provider_atlas.exceptions import InvalidConnection
@@ -49,6 +49,14 @@ class ServiceAccount(StaysInProcess):
         """The secret, and the pair as it is sent: ``Basic`` and this text."""
         pair = f"{self.client_id}:{self.client_secret}"
         return self.client_secret, base64.b64encode(pair.encode()).decode()
+
+    def with_secret(self, label: str, secret: str) -> ServiceAccount:
+        """
+        The same account with another of its client secrets.
+
+        :param label: what an error calls it.
+        """
+        return replace(self, client_secret=_credential(label, secret, CLIENT_SECRET_PREFIX))
 
     def scrub(self, text: str, *more: str) -> str:
         """Take this account's secret, the Basic pair and ``more`` secrets out of a text that came from outside."""

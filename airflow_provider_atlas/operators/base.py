@@ -15,6 +15,7 @@ from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
 
 if TYPE_CHECKING:
+    from airflow_provider_atlas.hooks.current import CurrentSettings
     from airflow_provider_atlas.hooks.settings import Settings
 
 #: A deferral costs some 5 s and starts the task twice: a wait of up to so many seconds happens on the worker.
@@ -51,8 +52,8 @@ class AtlasBaseOperator(BaseOperator):
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.deferrable = deferrable
 
-    def _settings(self) -> Settings:
-        return AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait).settings
+    def _current(self) -> CurrentSettings:
+        return AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self.max_wait).current
 
     def _deadline(self, settings: Settings, started: float) -> float:
         """When the task must stop to wait, in epoch seconds. Airflow 3 has no execution_timeout for deferred tasks."""

@@ -9,12 +9,13 @@ import ast
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, mask_secret
 
 from airflow_provider_atlas.cache.memory import surely_expired
-from airflow_provider_atlas.cache.sealing import PREFIX, is_sealed, is_shared
+from airflow_provider_atlas.cache.sealing import PREFIX, is_sealed
 from airflow_provider_atlas.exceptions import (
     AtlasError,
     AtlasUnreachable,
@@ -30,6 +31,7 @@ from airflow_provider_atlas.triggers import events
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_atlas.hooks.current import CurrentSettings
     from airflow_provider_atlas.hooks.settings import Settings
     from airflow_provider_atlas.oauth.token import AccessToken
 
@@ -72,20 +74,22 @@ class GenerateTokenOperator(AtlasBaseOperator):
 
     @cleared
     def execute(self, context: Context) -> dict[str, Any]:
-        started, settings = time.time(), self._settings()
+        started, current = time.time(), self._current()
+        deadline = self._deadline(current.settings, started)
         try:
-            self._raise_if_rate_limited(settings, "generate")
-            return self._output(settings, None, self._deadline(settings, started))
+            self._raise_if_rate_limited(current.settings, "generate")
+            return current.call(lambda settings: self._output(settings, None, deadline))
         except AtlasError as error:
-            self._defer_or_raise(settings, error, action="generate", started=started)
+            self._defer_or_raise(current.settings, error, action="generate", started=started)
 
     @cleared
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on with the token that the trigger generated."""
-        return self._output(self._settings(), events.result(event, "token"), events.deadline(event))
+        sealed, deadline = events.result(event, "token"), events.deadline(event)
+        return self._current().call(lambda settings: self._output(settings, sealed, deadline))
 
     def _output(self, settings: Settings, sealed: str | None, deadline: float) -> dict[str, Any]:
-        tokens = Tokens(settings.account, settings.transport)
+        tokens = Tokens(settings)
         token: AccessToken | None = None
         replaced: list[str] = []
         generated: list[AccessToken] = []
@@ -156,56 +160,67 @@ class RevokeTokenOperator(AtlasBaseOperator):
         items = [] if self.share else list(_items(self.token))
         if not items and not self.share:
             raise AirflowSkipException("There is no Atlas token to revoke.")
-        settings = self._settings()
-        tokens, deadline = Tokens(settings.account, settings.transport), self._deadline(settings, started)
+        current = self._current()
+        deadline = self._deadline(current.settings, started)
         if self.share:
-            if DeploymentToken(tokens, max(deadline - time.time(), 0.0)).dissolve() == 0:
+            if current.call(lambda settings: self._dissolve(settings, deadline)) == 0:
                 raise AirflowSkipException("The deployment shares no Atlas token of this service account.")
             return
-        opened, unusable = self._open(tokens, items)
+        opened, unusable = self._open(current, items)
         left = dict(opened)
         failure: AtlasError | None = None
         for text, token in opened.items():
             try:
-                self._raise_if_rate_limited(settings, "revoke")
-                tokens.revoke(token.value, self._wait_on_worker(deadline))
+                self._raise_if_rate_limited(current.settings, "revoke")
+                current.call(partial(self._revoke, token.value, deadline))
                 del left[text]
             except (RateLimited, ServiceUnavailable, AtlasUnreachable) as error:  # the next token would fail as well
                 failure = error
                 break
             except AtlasError as error:
                 failure = failure or error
-        self._forget(tokens, [text for text in opened if text not in left])
+        self._forget(current, [text for text in opened if text not in left])
         if failure is not None:
             # The marker of what does not open ends the trigger with an error, after it has revoked the others.
             texts = " ".join([*left, *([UNUSABLE] if unusable else [])])
-            self._defer_or_raise(settings, failure, action="revoke", started=started, tokens=texts)
+            self._defer_or_raise(current.settings, failure, action="revoke", started=started, tokens=texts)
         if unusable is not None:
             self._fail(unusable)
 
     @cleared
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """Take what the trigger revoked out of the store, and raise what it could not do."""
-        settings = self._settings()
-        self._forget(Tokens(settings.account, settings.transport), events.revoked(event))
+        self._forget(self._current(), events.revoked(event))
         try:
             events.result(event, "revoked")
         except AtlasError as error:
             self._fail(error)
 
-    @staticmethod
-    def _forget(tokens: Tokens, revoked: Sequence[str]) -> None:
-        shared = [tokens.unseal(text).value for text in revoked if is_shared(tokens.account, text)]
-        if shared:
-            DeploymentToken(tokens, 0).forget(shared)
+    def _revoke(self, value: str, deadline: float, settings: Settings) -> None:
+        Tokens(settings).revoke(value, self._wait_on_worker(deadline))
 
     @staticmethod
+    def _dissolve(settings: Settings, deadline: float) -> int:
+        return DeploymentToken(Tokens(settings), max(deadline - time.time(), 0.0)).dissolve()
+
+    @staticmethod
+    def _forget(current: CurrentSettings, revoked: Sequence[str]) -> None:
+        def forget(settings: Settings) -> None:
+            tokens = Tokens(settings)
+            shared = [tokens.unseal(text).value for text in revoked if tokens.is_shared(text)]
+            if shared:
+                DeploymentToken(tokens, 0).forget(shared)
+
+        current.call(forget)
+
     def _open(
-        tokens: Tokens, items: list[str | InvalidSealedToken]
+        self, current: CurrentSettings, items: list[str | InvalidSealedToken]
     ) -> tuple[dict[str, AccessToken], InvalidSealedToken | None]:
         """Return what is to be revoked, by its sealed text, and why something else is not."""
         opened: dict[str, AccessToken] = {}
-        unusable = None
+        unusable, looked = None, False
+        settings = current.settings
+        tokens = Tokens(settings)
         for item in items:
             if isinstance(item, InvalidSealedToken):
                 unusable = item
@@ -213,7 +228,9 @@ class RevokeTokenOperator(AtlasBaseOperator):
             try:
                 token = tokens.unseal(item)
             except InvalidSealedToken as error:
-                unusable = error
+                if not looked and current.goes_over(settings, error):
+                    return self._open(current, items)
+                looked, unusable = True, error
                 continue
             if surely_expired(token, time.time()):
                 log.info("Atlas token %s has expired already.", token.fingerprint)

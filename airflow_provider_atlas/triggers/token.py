@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
@@ -69,6 +69,7 @@ class AtlasTokenTrigger(BaseTrigger):
         self.started = started
         self.deadline = deadline
         self.tokens = tokens
+        self._tokens: Any = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See ``BaseTrigger``: text and numbers only."""
@@ -99,23 +100,44 @@ class AtlasTokenTrigger(BaseTrigger):
         try:
             # The first in this queue reads the connection: hundreds that wake at one moment and read it block the loop.
             async with self._turn(queue := gate_for((self.atlas_conn_id, self.action))):
-                tokens = await self._tokens()
+                self._tokens = tokens = await self._read_tokens()
                 gate = queue.leads_to = gate_for((tokens.account.fingerprint, self.action))
                 if self.action == "generate":
-                    return {"token": await self._generate(gate, tokens)}
-                await self._revoke(gate, tokens, revoked)
+                    return {"token": await self._following(partial(self._generate, gate))}
+                await self._revoke(gate, revoked)
                 return {}
         except AtlasError as error:
             error.waited = time.time() - self.started
             raise
 
-    async def _revoke(self, gate: Gate, tokens: Any, revoked: list[str]) -> None:
+    async def _following(self, step: Callable[[Any], Awaitable[T]]) -> T:
+        """Take a step, and again if its client secret was replaced, see :mod:`airflow_provider_atlas.hooks.current`."""
+        from airflow_provider_atlas.hooks.current import REFUSALS, may_have_changed, successor
+
+        while True:
+            tokens = self._tokens
+            try:
+                return await step(tokens)
+            except REFUSALS as error:
+                if not may_have_changed(self.atlas_conn_id, tokens.settings, error):
+                    raise
+                read = (await self._read_tokens()).settings
+                settings = successor(self.atlas_conn_id, tokens.settings, read, error)
+                if settings is None:
+                    raise
+                self._tokens = type(tokens)(settings, mask=False)
+
+    async def _revoke(self, gate: Gate, revoked: list[str]) -> None:
         """Revoke every token that can be revoked, and raise the first error after that."""
+
+        async def revoke(tokens: Any) -> None:
+            token = await _in_thread(partial(tokens.unseal, text))
+            await self._request(gate, Handover(partial(tokens.revoke, token.value)), tokens.request_time)
+
         failure = None
         for text in self.tokens.split():
             try:
-                token = await _in_thread(partial(tokens.unseal, text))
-                await self._request(gate, Handover(partial(tokens.revoke, token.value)), tokens.request_time)
+                await self._following(revoke)
                 revoked.append(text)
             except AtlasError as error:
                 failure = failure or error
@@ -142,7 +164,7 @@ class AtlasTokenTrigger(BaseTrigger):
                 raise _too_late() from None
             raise
 
-    async def _tokens(self) -> Any:
+    async def _read_tokens(self) -> Any:
         """What requests and revokes, loaded and made in a thread: it imports ``requests`` and ``cryptography``."""
         backoff = Backoff(deferred=True)
         while (connection := await self._connection()) is None:
@@ -156,8 +178,7 @@ class AtlasTokenTrigger(BaseTrigger):
             from airflow_provider_atlas.hooks.settings import Settings
             from airflow_provider_atlas.hooks.tokens import Tokens
 
-            settings = Settings.from_connection(connection)
-            return Tokens(settings.account, settings.transport, mask=False)
+            return Tokens(Settings.from_connection(connection), mask=False)
 
         return await _in_thread(make)
 

@@ -62,7 +62,7 @@ def test_airflow_stays_up_with_connection_dags_and_runs_until_ctrl_c(kept):
     (connection,) = read(f"{url}{API}/connections")["connections"]
     assert (connection["connection_id"], connection["conn_type"]) == ("atlas_default", "mongodbatlas")
     dags = {dag["dag_id"] for dag in read(f"{url}{API}/dags")["dags"]}
-    assert dags == {"atlas_clusters_report", "atlas_token_lifecycle", "atlas_token_rotation"}
+    assert dags == {"atlas_clusters_report", "atlas_secret_rotation", "atlas_token_lifecycle", "atlas_token_rotation"}
     runs = read(f"{url}{API}/dags/~/dagRuns")["dag_runs"]
     assert [run["state"] for run in runs] == ["success"] * 3
     assert read(f"{atlas}/_sandbox/counters")["revoked"] == 2

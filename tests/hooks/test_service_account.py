@@ -380,7 +380,7 @@ def test_a_copy_of_a_hook_has_its_arguments_and_no_token(how, hook, atlas_sandbo
     hook.get_token()
     again = how(hook)
     assert again._source is None
-    assert again._settings is None
+    assert again.current._settings is None
     assert again.get_token()
 
 

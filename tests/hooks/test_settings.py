@@ -312,3 +312,35 @@ def test_an_extra_without_unknown_keys_is_no_warning(caplog, extra):
     settings_module._warn_of.cache_clear()
     Settings.from_connection(connection(extra=extra))
     assert caplog.records == []
+
+
+def test_the_previous_secret_is_an_account_that_only_opens():
+    settings = Settings.from_connection(connection(extra={"previous_secret": " mdb_sa_sk_Before "}))
+    (before,) = settings.previous
+    assert (before.client_id, before.client_secret) == (CLIENT_ID, "mdb_sa_sk_Before")
+    assert settings.account.client_secret == CLIENT_SECRET
+
+
+@pytest.mark.parametrize("value", [None, "", CLIENT_SECRET])
+def test_a_previous_secret_that_is_empty_or_the_current_one_counts_as_not_set(value):
+    assert Settings.from_connection(connection(extra={"previous_secret": value})).previous == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (7, "previous_secret must be a text"),
+        ("01234567-89ab-cdef", "previous_secret must start with mdb_sa_sk_"),
+        ("mdb_sa_sk_a b", "previous_secret must not contain a space"),
+    ],
+)
+def test_a_previous_secret_is_checked_like_the_client_secret(value, message, says_nothing):
+    with pytest.raises(InvalidConnection, match=message) as caught:
+        Settings.from_connection(connection(extra={"previous_secret": value}))
+    says_nothing(caught.value, "01234567-89ab-cdef", "mdb_sa_sk_a b")
+
+
+def test_no_repr_of_the_settings_holds_the_previous_secret():
+    assert "mdb_sa_sk_Before" not in repr(
+        Settings.from_connection(connection(extra={"previous_secret": "mdb_sa_sk_Before"}))
+    )

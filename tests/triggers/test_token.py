@@ -6,13 +6,16 @@ import asyncio
 import json
 import threading
 import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.retry_after import SERVER_ERROR_TRIES
+from airflow_provider_atlas.oauth.token import AccessToken
 from airflow_provider_atlas.triggers import token as module
 from airflow_provider_atlas.triggers.events import failure, load
 from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
@@ -137,6 +140,59 @@ def test_an_error_at_one_token_leaves_no_other_unrevoked_and_the_event_names_the
     assert type(load(event["error"])) is exceptions.ServerError
     assert event["revoked"].split() == sealed[1:]
     assert [atlas_sandbox.is_active(hook.unseal(text).value) for text in sealed] == [True, False, False]
+
+
+@pytest.fixture
+def rotated_after_the_first_read(atlas_sandbox, monkeypatch, mocker):
+    """Replace the client secret in Atlas and in the connection between a trigger's read and its request."""
+    read, looks = module.get_async_connection, SimpleNamespace(made=0)
+    mocker.patch("airflow_provider_atlas.hooks.current._unchanged", {})
+
+    async def reading(conn_id):
+        looks.made += 1
+        found = await read(conn_id)
+        if looks.made == 1:
+            new = atlas_sandbox.add_secret(atlas_sandbox.client_id)
+            old = atlas_sandbox.client_secret
+            connection = atlas_sandbox.connection | {"password": new, "extra": {"previous_secret": old}}
+            monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(connection))
+            atlas_sandbox.delete_secret(old)
+        return found
+
+    mocker.patch.object(module, "get_async_connection", reading)
+    return looks
+
+
+def test_generate_goes_over_to_the_new_secret_and_seals_with_it(rotated_after_the_first_read, says_nothing, caplog):
+    caplog.set_level("INFO")
+    event = event_of(trigger())
+    assert event["status"] == "success"
+    assert AtlasServiceAccountHook().unseal(event["token"])
+    assert rotated_after_the_first_read.made == 2
+    assert caplog.text.count("has another client secret now") == 1
+
+
+def test_revoke_goes_over_to_the_new_secret_and_opens_what_the_old_one_sealed(
+    hook, atlas_sandbox, rotated_after_the_first_read
+):
+    tokens = " ".join(hook.seal(hook.generate_token()) for _ in range(3))
+    event = event_of(trigger(action="revoke", tokens=tokens))
+    assert (event["status"], event["revoked"]) == ("success", tokens)
+    assert rotated_after_the_first_read.made == 2
+
+
+@pytest.mark.parametrize("action", ["generate", "revoke"])
+def test_a_wrong_secret_costs_a_trigger_one_more_read_and_no_further_request(
+    hook, atlas_sandbox, monkeypatch, mocker, looks, action
+):
+    mocker.patch("airflow_provider_atlas.hooks.current._unchanged", {})
+    wrong = atlas_sandbox.connection | {"password": "mdb_sa_sk_Some-Other_Secret"}
+    monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(wrong))
+    sealed = hook.seal(AccessToken("eyJ.a.token", "Bearer", datetime.now(UTC), datetime.now(UTC)))
+    error = load(event_of(trigger(action=action, tokens=sealed))["error"])
+    assert type(error) is exceptions.InvalidClient
+    assert looks.made == 2
+    assert atlas_sandbox.counters.token_requests + atlas_sandbox.counters.revoke_requests == 1
 
 
 def test_an_unexpected_error_is_in_the_event_without_its_text(atlas_sandbox, mocker, says_nothing):
