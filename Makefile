@@ -11,7 +11,7 @@ ROUNDS ?= 10
 # The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-stores test-form screenshots test-postgres test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-stores test-form screenshots test-postgres test-distributed test-faults test-mock test-versions test-lowest fuzz demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -77,6 +77,10 @@ test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minut
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds 3 --slow --write docs/measured/faults-slow.md
+
+test-mock: install  ## Have prism, a mock of others, validate each request of the scoreboard; needs npm and ATLAS_OPENAPI
+	npm install --silent --no-audit --no-fund --prefix .tools/prism @stoplight/prism-cli
+	ATLAS_PRISM=.tools/prism/node_modules/.bin/prism $(BIN)/pytest -m mock -s
 
 test-versions: $(UV)  ## Run the unit tests on each older supported Airflow, and tests on a real 2.11
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox
