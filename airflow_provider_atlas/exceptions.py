@@ -40,13 +40,15 @@ class AtlasError(Exception):
         self.error = error
         self.description = description
         self.waited: float | None = None  # seconds, set by the code that stopped waiting
+        self.unknown_effect = False  # of a change: Atlas may have made it; set by the code that sent it
 
     def __str__(self) -> str:
         code = " ".join(part for part in (f"HTTP {self.status}" if self.status else "", self.error or "") if part)
         response = ": ".join(part for part in (code, self.description or "") if part)
         sentence = f"{self.args[0]} ({response})." if response else f"{self.args[0]}."
         waited = f" Waited {self.waited:.0f} s in all." if self.waited else ""
-        return f"{sentence}{waited} {self.remedy}".rstrip()
+        effect = " Atlas may have made the change: look before you request it again." if self.unknown_effect else ""
+        return f"{sentence}{waited}{effect} {self.remedy}".rstrip()
 
 
 class InvalidConnection(AtlasError, AirflowFailException):
@@ -252,54 +254,48 @@ class RotationUnderWay(AtlasError):
 
 class AtlasApiError(AtlasError):
     """
-    The Administration API refused a request, or its response is not the JSON that it documents.
+    The Administration API refused a request, or its response is not what it documents.
 
-    :param summary: as of :class:`AtlasError`.
+    :param summary: as of :class:`AtlasError`; by default it names method and path.
     :param status: HTTP status.
+    :param method: HTTP method of the request.
+    :param path: path of the request, with names in place of ids.
     :param error_code: Atlas's ``errorCode``, such as ``RESOURCE_NOT_FOUND``; ``None`` if empty, as it may be.
     :param detail: Atlas's words.
     :param reason: the status in words, as the body gives it.
     :param parameters: what the code is about, such as an address or a name.
     :param fields: (field, what is wrong with it) of a bad request.
-    :param retry_after: seconds that Atlas asked to wait, of a 429 or 503; ``None`` if it did not say.
+    :param retry_after: seconds that Atlas asked to wait, of a limit; ``None`` if it did not say.
+    :param meaning: ``passes`` (the same request will succeed later), ``already so`` (it has nothing to do), ``final``.
+    :param remedy: what to do about it; empty where Atlas's words say it all.
     """
-
-    summary = "The Atlas Administration API refused the request"
 
     def __init__(
         self,
         summary: str | None = None,
         *,
         status: int | None = None,
+        method: str | None = None,
+        path: str | None = None,
         error_code: str | None = None,
         detail: str | None = None,
         reason: str | None = None,
         parameters: Sequence[Any] = (),
         fields: Sequence[tuple[str, str]] = (),
         retry_after: float | None = None,
+        meaning: str = "final",
+        remedy: str = "",
     ) -> None:
+        request = f"{method} {path}" if method and path else "the request"
+        summary = summary or f"The Atlas Administration API refused {request}"
         super().__init__(summary, status=status, error=error_code, description=detail or reason)
+        self.method = method
+        self.path = path
         self.error_code = error_code
         self.detail = detail
         self.reason = reason
         self.parameters = tuple(parameters)
         self.fields = tuple(fields)
         self.retry_after = retry_after
-
-    @property
-    def remedy(self) -> str:  # type: ignore[override]
-        """What to do about it; empty where Atlas's words say it all."""
-        if self.fields:
-            return "Correct " + "; ".join(f"{field}: {description}" for field, description in self.fields) + "."
-        if self.error_code == "IP_ADDRESS_NOT_ON_ACCESS_LIST":
-            address = self.parameters[0] if self.parameters else "this machine's address"
-            return f"Add {address} to the service account's IP access list in Atlas."
-        return _API_REMEDIES.get(self.status or 0, "")
-
-
-_API_REMEDIES = {
-    401: "The token is valid, so a role is missing: give the service account a role in the organization or project.",
-    403: "Give the service account a role that allows this.",
-    406: "Check the API version (api_version): it must be a date that this resource is served for, such as 2025-03-12.",
-    410: "This API version is no longer served: choose a later date as api_version.",
-}
+        self.meaning = meaning
+        self.remedy = remedy

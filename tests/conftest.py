@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider_atlas.api import session
+from airflow_provider_atlas.api import calls, codes, download, session
 from airflow_provider_atlas.cache import claim, task, variables
 from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.hooks import tokens
@@ -90,7 +90,7 @@ def time_of_tests(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """What the provider waits in this thread moves a clock and takes no time."""
     clock.now = time.time()
     ours = SimpleNamespace(time=clock, monotonic=clock, sleep=clock.sleep)
-    for module in (session, tokens, base, operators):
+    for module in (calls, download, session, tokens, base, operators):
         monkeypatch.setattr(module, "time", ours)
     for function in (call_with_retry, recording_wait, SharedToken.__init__):
         for name, fake in (("clock", clock), ("monotonic", clock), ("sleep", clock.sleep)):
@@ -126,6 +126,11 @@ def no_tokens_from_other_tests() -> Iterator[None]:
     task._warnings.clear()
     yield
     task._caches.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_codes_learned_in_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes, "_learned", set())
 
 
 @pytest.fixture(autouse=True)

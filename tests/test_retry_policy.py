@@ -22,8 +22,9 @@ has_policies = pytest.mark.skipif(retry_policy.RetryPolicy is object, reason="re
         (exceptions.TokenLimitReached(), 60, 66),
         (exceptions.ServiceUnavailable(retry_after=5), 5, 6),
         (exceptions.AtlasUnreachable(), 1, 2),
-        (exceptions.AtlasApiError(status=500), 1, 2),
+        (exceptions.AtlasApiError(status=500, meaning="passes"), 1, 2),
         (exceptions.AtlasApiError(status=503, retry_after=7), 7, 8),
+        (exceptions.AtlasApiError(status=409, error_code="OUT_OF_CAPACITY", meaning="passes"), 1, 2),
     ],
 )
 def test_a_limit_is_retried_when_atlas_says(error, at_least, at_most):
@@ -41,7 +42,9 @@ def test_what_waiting_does_not_cure_fails_at_once_and_says_why(error):
 
 @has_policies
 @pytest.mark.parametrize("try_number", [1, 3, 4, 5, 40])
-@pytest.mark.parametrize("error", [exceptions.ServerError(status=500), exceptions.AtlasApiError(status=502)])
+@pytest.mark.parametrize(
+    "error", [exceptions.ServerError(status=500), exceptions.AtlasApiError(status=502, meaning="passes")]
+)
 def test_a_task_s_first_error_inside_atlas_is_retried_however_often_the_task_was_tried(error, try_number):
     assert AtlasRetryPolicy().evaluate(error, try_number, 50).action.value == "retry"
 

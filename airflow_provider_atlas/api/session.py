@@ -8,10 +8,11 @@ origin: a link or a redirect that leads elsewhere has no adapter and is refused 
 from __future__ import annotations
 
 import logging
-import re
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol
 
@@ -19,10 +20,10 @@ import requests
 from requests.utils import rewind_body
 
 from airflow_provider_atlas.api.codes import refuses_token
-from airflow_provider_atlas.api.limits import limit_of
-from airflow_provider_atlas.api.urls import at_atlas
+from airflow_provider_atlas.api.obstacles import READS, obstacle, obstacle_of
+from airflow_provider_atlas.api.urls import at_atlas, shown
 from airflow_provider_atlas.api.version import media_type
-from airflow_provider_atlas.exceptions import InvalidCall
+from airflow_provider_atlas.exceptions import AtlasError, InvalidCall, UnexpectedResponse
 from airflow_provider_atlas.frames import cleared
 from airflow_provider_atlas.oauth.bounded import LARGE, BoundedAdapter
 from airflow_provider_atlas.oauth.responses import words
@@ -38,12 +39,8 @@ POOL_SIZE = 64
 REPLACEMENTS = 2
 #: Each redirect is a request with a time of its own; ``requests`` follows 30.
 MOST_REDIRECTS = 5
-#: What the warning of a deprecated version names at most; the path may be a link of the server's. Characters.
-LONGEST_ENDPOINT = 200
 #: This many tokens are taken out of the texts that the server writes.
 REMEMBERED = 8
-
-_ID = re.compile(r"(?<=/)[0-9a-fA-F]{24}(?=/|$)")
 
 
 class TokenSource(Protocol):
@@ -60,9 +57,10 @@ class AtlasSession(StaysInProcess, requests.Session):
     """
     A session for the Administration API. URLs may be relative; those elsewhere are refused.
 
-    Waits for 429 and 503 and returns every other response, as ``requests`` does. A 401 is returned after the token was
-    replaced. ``Accept`` and ``Content-Type`` carry the API version; give
-    ``headers={"Accept": ...}`` for another.
+    Waits for rate limits, and repeats GET and HEAD after 500, 502, 503, 504 and lost connections, until ``max_wait`` is
+    over; a request that changes something is repeated only if it certainly had no effect. Every other response is
+    returned, as ``requests`` does; a 401 after the token was replaced. ``Accept`` and ``Content-Type`` carry the API
+    version; give ``headers={"Accept": ...}`` for another.
 
     .. seealso:: MongoDB Atlas documentation, "Atlas Administration API".
 
@@ -90,12 +88,14 @@ class AtlasSession(StaysInProcess, requests.Session):
         super().__init__()
         self.base_url = base_url
         self.transport = transport
+        self._api_version = api_version
+        self.max_wait = max_wait
         self._options = transport.options(base_url)
         self.headers["Accept"] = media_type(api_version)
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # a session would keep all that come
         self.max_redirects = MOST_REDIRECTS
         self.adapters.clear()
-        self._adapter = _BearerAdapter(source, max_wait)
+        self._adapter = _BearerAdapter(source, transport, max_wait)
         self.mount(f"{base_url}/", self._adapter)
         self._warned = set() if warned is None else warned
 
@@ -105,18 +105,29 @@ class AtlasSession(StaysInProcess, requests.Session):
             text = text.replace(value, "***")
         return text
 
+    def media_type(self, api_version: str | None, form: str) -> str:
+        """The ``Accept`` header of a request, with this connection's API version where none is given."""
+        return media_type(self._api_version if api_version is None else api_version, form)
+
     @cleared
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """As in ``requests``, with this connection's timeout where none is given."""
+        """
+        As in ``requests``, with this connection's timeout where none is given.
+
+        :param max_wait: by keyword only: seconds that this request may wait for Atlas, instead of the session's.
+        """
         kwargs.setdefault("timeout", self._options["timeout"])
-        return super().request(method, url, *args, **kwargs)
+        if "max_wait" not in kwargs:
+            return super().request(method, url, *args, **kwargs)
+        with self._adapter.waiting(kwargs.pop("max_wait")):
+            return super().request(method, url, *args, **kwargs)
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Complete a relative URL; name the API version of a JSON body."""
         request.url = at_atlas(self.base_url, str(request.url))
         prepared = super().prepare_request(request)
         if request.json is not None and prepared.headers.get("Content-Type") == "application/json":
-            prepared.headers["Content-Type"] = prepared.headers["Accept"]
+            prepared.headers["Content-Type"] = f"{prepared.headers['Accept'].rpartition('+')[0]}+json"
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
@@ -142,7 +153,7 @@ class AtlasSession(StaysInProcess, requests.Session):
         response = super().send(request, **kwargs)
         sunset, deprecation = (words(response.headers.get(name), str, 60) for name in ("Sunset", "Deprecation"))
         if sunset or deprecation:
-            endpoint = f"{request.method} {_ID.sub('{id}', request.path_url.partition('?')[0])}"[:LONGEST_ENDPOINT]
+            endpoint = f"{request.method} {shown(request.path_url)}"
             if endpoint not in self._warned:
                 self._warned.add(endpoint)
                 when = " and ".join(
@@ -153,32 +164,60 @@ class AtlasSession(StaysInProcess, requests.Session):
 
 
 class _BearerAdapter(BoundedAdapter):
-    """Adds the token, replaces it when it is refused, and waits for limits."""
+    """Adds the token, replaces it when it is refused, waits for limits, and repeats reads after a hiccup."""
 
-    def __init__(self, source: Callable[[], TokenSource], max_wait: float) -> None:
+    def __init__(self, source: Callable[[], TokenSource], transport: Transport, max_wait: float) -> None:
         super().__init__(LARGE, pool_connections=1, pool_maxsize=POOL_SIZE)
         self._source = source
+        self._transport = transport
         self._max_wait = max_wait
+        self._shorter = threading.local()
         self.used: deque[str] = deque(maxlen=REMEMBERED)
 
+    @contextmanager
+    def waiting(self, max_wait: float | None) -> Iterator[None]:
+        """Let this thread's requests wait for so many seconds instead of the adapter's."""
+        before = getattr(self._shorter, "seconds", None)
+        self._shorter.seconds = max_wait
+        try:
+            yield
+        finally:
+            self._shorter.seconds = before
+
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        deadline, backoff = time.monotonic() + self._max_wait, Backoff()
+        shorter = getattr(self._shorter, "seconds", None)
+        deadline, backoff = time.monotonic() + (self._max_wait if shorter is None else shorter), Backoff()
+        reads = request.method in READS
         while True:
-            response = self._send_with_token(deadline, request, *args, **kwargs)
-            limit = limit_of(response)
-            wait = backoff.seconds(limit) if limit is not None and _rewind(request) else None
-            if limit is None or wait is None or time.monotonic() + wait > deadline:
-                break
-            log.info("%s", describe(limit, wait))
-            response.close()
+            try:
+                response = self._send_with_token(deadline, request, *args, **kwargs)
+            except (OSError, UnexpectedResponse) as error:  # what `requests` raises are OSErrors
+                found = obstacle_of(error, self._transport, reads=reads)
+                wait = self._wait(found, backoff, request, deadline)
+                if found is None or wait is None:
+                    raise
+            else:
+                found = obstacle(response, reads=reads)
+                wait = self._wait(found, backoff, request, deadline)
+                if found is None or wait is None:
+                    return response
+                response.close()
+            log.info("%s", describe(found, wait))
             time.sleep(wait)
-        return response
+
+    @staticmethod
+    def _wait(
+        found: AtlasError | None, backoff: Backoff, request: requests.PreparedRequest, deadline: float
+    ) -> float | None:
+        wait = backoff.seconds(found) if found is not None and _rewind(request) else None
+        return None if wait is None or time.monotonic() + wait > deadline else wait
 
     def _send_with_token(
         self, deadline: float, request: requests.PreparedRequest, *args: Any, **kwargs: Any
     ) -> requests.Response:
         source = self._source()
         token = source.get(max(deadline - time.monotonic(), 0.0))
+        met: set[str] = set()
         for turn in range(REPLACEMENTS + 1):
             if token.value not in self.used:
                 self.used.append(token.value)
@@ -187,7 +226,7 @@ class _BearerAdapter(BoundedAdapter):
                 response = super().send(request, *args, **kwargs)
             finally:
                 del request.headers["Authorization"]
-            if turn == REPLACEMENTS or not refuses_token(response) or not _rewind(request):
+            if not refuses_token(response, met) or turn == REPLACEMENTS or not _rewind(request):
                 break
             other = source.replace(token, max(deadline - time.monotonic(), 0.0))
             if other is None:

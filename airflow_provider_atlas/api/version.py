@@ -1,4 +1,4 @@
-"""The version of the Administration API: a date, in the ``Accept`` header of each request."""
+"""What a request asks for: the version of the Administration API, and the form of the body."""
 
 from __future__ import annotations
 
@@ -8,22 +8,31 @@ from airflow_provider_atlas.exceptions import InvalidCall
 
 #: Served for every resource of the Administration API (as the newest version not after it).
 DEFAULT_API_VERSION = "2025-03-12"
+#: The forms of a body: JSON, a table, a compressed file.
+FORMS = ("json", "csv", "gzip")
 
-_DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", re.ASCII)
+_VERSION = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(\.upcoming)?|preview", re.ASCII)
 
 
 def is_version(text: str) -> bool:
-    """Whether a text is a date, as versions of the Administration API are."""
-    return _DATE.fullmatch(text) is not None
+    """
+    Whether a text is a version of the Administration API.
+
+    It is a date, a date with ``.upcoming``, or ``preview``, which Atlas changes without notice.
+    """
+    return _VERSION.fullmatch(text) is not None
 
 
-def media_type(version: str) -> str:
+def media_type(version: str, form: str = "json") -> str:
     """
     The ``Accept`` header for a version.
 
-    :param version: date of the Administration API version, ``yyyy-mm-dd``.
-    :raises InvalidCall: if it is not a date.
+    :param version: ``yyyy-mm-dd``, ``yyyy-mm-dd.upcoming`` or ``preview``.
+    :param form: one of :data:`FORMS`.
+    :raises InvalidCall: if it is something else.
     """
     if not isinstance(version, str) or not is_version(version):
-        raise InvalidCall(f"api_version must be a date such as {DEFAULT_API_VERSION}")
-    return f"application/vnd.atlas.{version}+json"
+        raise InvalidCall(f"api_version must be a date such as {DEFAULT_API_VERSION}, or preview")
+    if form not in FORMS:
+        raise InvalidCall(f"accept must be one of {', '.join(FORMS)}")
+    return f"application/vnd.atlas.{version}+{form}"

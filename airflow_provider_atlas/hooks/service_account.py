@@ -35,10 +35,12 @@ from airflow_provider_atlas.hooks.tokens import (
 from airflow_provider_atlas.oauth.token import AccessToken
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Mapping
 
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
 
+    from airflow_provider_atlas.api.download import Download
     from airflow_provider_atlas.api.session import AtlasSession
     from airflow_provider_atlas.hooks.client_secrets import ClientSecret
 
@@ -278,42 +280,100 @@ class AtlasServiceAccountHook(BaseHook):
         endpoint: str,
         method: str = "GET",
         *,
+        path: Mapping[str, Any] | None = None,
         json: Any = None,
         params: Mapping[str, Any] | None = None,
         api_version: str | None = None,
+        accept: str = "json",
     ) -> Any:
         """
         Call the Administration API.
 
+        GET and HEAD are repeated after 500, 502, 503, 504 and lost connections within ``max_wait``; every other method
+        only after a rate limit, or if the request was certainly not sent. Otherwise the error says that Atlas may have
+        made the change.
+
         .. seealso:: MongoDB Atlas documentation, "Atlas Administration API".
 
-        :param endpoint: path such as ``/api/atlas/v2/groups``, or a link from a response of Atlas.
+        :param endpoint: path such as ``/api/atlas/v2/groups/{groupId}/clusters``, or a link from a response of Atlas.
         :param method: HTTP method.
+        :param path: values for the names in the endpoint, ``{"groupId": ...}``; each is quoted as one segment.
         :param json: body, to be encoded.
-        :param params: query parameters.
-        :param api_version: date of the API version, instead of the connection's.
-        :return: the decoded body, ``None`` for an empty one.
-        :raises AtlasApiError: if Atlas refuses; carries its status, code, words and bad fields, and a remedy.
-        :raises InvalidCall: if the endpoint or the version is not possible.
+        :param params: query parameters; booleans and times are written as Atlas reads them, lists repeated.
+        :param api_version: date of the API version, or ``preview``, instead of the connection's.
+        :param accept: form of the body: ``json``; ``csv`` or ``gzip`` where the resource has it.
+        :return: the decoded body; text for CSV, bytes for gzip; ``None`` for an empty one, and for a report that Atlas
+            is still making (102).
+        :raises AtlasApiError: if Atlas refuses; carries its status, code, words and bad fields, what the code means
+            (``meaning``) and a remedy.
+        :raises InvalidCall: if the endpoint, a value or the version is not possible.
         """
-        return calls.run(self.get_conn(), endpoint, method=method, json=json, params=params, api_version=api_version)
+        return calls.run(
+            self.get_conn(),
+            endpoint,
+            method,
+            path=path,
+            json=json,
+            params=params,
+            api_version=api_version,
+            accept=accept,
+        )
 
     def paginate(
-        self, endpoint: str, *, params: Mapping[str, Any] | None = None, api_version: str | None = None
+        self,
+        endpoint: str,
+        *,
+        path: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        api_version: str | None = None,
+        items: str | None = None,
     ) -> Iterator[Any]:
         """
-        Yield all results of a resource that comes in pages, one page in memory at a time.
+        Yield all items of a list, one page in memory at a time. A list that has no pages is read as well.
 
-        :param endpoint: as for :meth:`run`.
+        Resources that go on by ``maxDate`` or ``nLogs`` have no pages: call :meth:`run` with the next value.
+
+        :param endpoint: as for :meth:`run`, as are ``path`` and ``api_version``.
         :param params: query parameters; ``itemsPerPage`` is 500 unless it is among them.
-        :param api_version: date of the API version, instead of the connection's.
-        :raises AtlasApiError: also for a response that is not a page, and for pages that lead back.
+        :param json: body of each request, for the one list that is searched with one.
+        :param items: name of the list in the response, if it is not ``results``; Atlas's page size then.
+        :raises AtlasApiError: also for a response that is not a list, and for pages that lead back.
         """
         try:
-            yield from calls.paginate(self.get_conn(), endpoint, params=params, api_version=api_version)
+            yield from calls.paginate(
+                self.get_conn(), endpoint, path=path, params=params, json=json, api_version=api_version, items=items
+            )
         except BaseException as error:
             clear(error)
             raise
+
+    @cleared
+    def download(
+        self,
+        endpoint: str,
+        to: str | os.PathLike[str] | ObjectStoragePath,
+        *,
+        path: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        api_version: str | None = None,
+        accept: str = "gzip",
+    ) -> Download:
+        """
+        Download a file, such as a log or an invoice, of any size, in constant memory.
+
+        It is written beside ``to`` under another name, and renamed when it is complete: what is there is whole. A
+        connection that breaks is tried again from the start, within ``max_wait``.
+
+        :param endpoint: as for :meth:`run`, as are ``path``, ``params`` and ``api_version``.
+        :param to: the file, or an ``ObjectStoragePath``; replaced if it exists.
+        :param accept: form of the file: ``gzip``, ``csv`` or ``json``.
+        :return: ``size`` in bytes and ``sha256`` in hex digits.
+        :raises AtlasApiError: as :meth:`run`.
+        """
+        from airflow_provider_atlas.api.download import download
+
+        return download(self.get_conn(), endpoint, to, path=path, params=params, api_version=api_version, accept=accept)
 
     @cleared
     def client_secrets(self, org_id: str | None = None, project_id: str | None = None) -> list[ClientSecret]:

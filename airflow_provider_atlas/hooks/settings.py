@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_atlas.api.version import DEFAULT_API_VERSION, is_version
 from airflow_provider_atlas.exceptions import InvalidConnection
-from airflow_provider_atlas.get_provider_info import DEFAULT_ALLOWED_HOSTS
+from airflow_provider_atlas.get_provider_info import CONNECTION_FIELDS, DEFAULT_ALLOWED_HOSTS
 from airflow_provider_atlas.oauth.account import ServiceAccount
-from airflow_provider_atlas.oauth.base_url import is_loopback
+from airflow_provider_atlas.oauth.base_url import DEFAULT_BASE_URL, is_loopback
+from airflow_provider_atlas.oauth.responses import words
 from airflow_provider_atlas.oauth.retry_after import LONGEST_SECONDS
 from airflow_provider_atlas.oauth.token import StaysInProcess
 from airflow_provider_atlas.oauth.transport import Transport
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
+
+log = logging.getLogger(__name__)
+
+#: The warning about unknown keys of the extra names so many, each with so many characters.
+MOST_KEYS, LONGEST_KEY = 20, 40
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ class Settings(StaysInProcess):
         from airflow.providers.common.compat.sdk import conf
 
         extra, option = _extra(conn), partial(conf.get, "atlas", fallback="")
+        if unused := sorted(set(extra) - set(CONNECTION_FIELDS)):
+            _warn_of(tuple(words(key, str, LONGEST_KEY) or "?" for key in unused[:MOST_KEYS]))
         account = ServiceAccount(conn.login or "", conn.password or "", _base_url(conn))
         _check_host(account, _first(option("allowed_hosts"), DEFAULT_ALLOWED_HOSTS))
         transport = Transport(
@@ -74,6 +83,12 @@ class Settings(StaysInProcess):
             _version(_text("api_version", extra.get("api_version")) or DEFAULT_API_VERSION),
             _previous(account, _text("previous_secret", extra.get("previous_secret"))),
         )
+
+
+@cache
+def _warn_of(keys: tuple[str, ...]) -> None:
+    """Warn once in a process: a key with a typing error has no effect."""
+    log.warning("The extra of the Atlas connection has keys that nothing reads: %s.", ", ".join(keys))
 
 
 def _previous(account: ServiceAccount, secret: str | None) -> tuple[ServiceAccount, ...]:
@@ -130,12 +145,17 @@ def _extra(conn: Connection) -> Mapping[str, Any]:
 
 def _base_url(conn: Connection) -> str:
     """
-    Host with port: Airflow's URI form ``mongodbatlas://http://id:secret@127.0.0.1:8080`` separates them, and its form
-    has a field for each. Both may be filled in.
+    Host with scheme and port: Airflow's URI form ``mongodbatlas://http://id:secret@127.0.0.1:8080`` separates them, its
+    form has a field for each, and connections of the type HTTP have the scheme in ``schema``. Any may be filled in.
     """
-    if conn.schema:
-        raise InvalidConnection("The field Schema must be empty; write the scheme into the Atlas URL")
-    host = (conn.host or "").strip().rstrip("/")
+    host, schema = (conn.host or "").strip().rstrip("/"), (conn.schema or "").strip().lower()
+    if schema:
+        if schema not in ("https", "http"):
+            raise InvalidConnection("The field Schema must be empty, or https as in connections of the type HTTP")
+        host = host or DEFAULT_BASE_URL
+        if "://" in host and host.partition("://")[0].lower() != schema:
+            raise InvalidConnection("The Atlas URL and the field Schema must name the same scheme")
+        host = host if "://" in host else f"{schema}://{host}"
     if not host or not conn.port:
         return host
     scheme, separator, name = host.rpartition("://")

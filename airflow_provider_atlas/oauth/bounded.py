@@ -92,11 +92,23 @@ class _Response(http.client.HTTPResponse):
             self.headers.set_payload(str(self.headers.get_payload() or "")[:100])
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Skip 102 to 199 (RFC 9110, 15.2). Python would take them, and the response would be the next request's."""
+        """
+        Skip 102 to 199 (RFC 9110, 15.2). Python would take them, and the response would be the next request's.
+
+        A 102 that nothing follows is Atlas's response to a report that is not ready.
+        """
+        processing = None
         while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
+            try:
+                version, status, reason = super()._read_status()  # type: ignore[misc]
+            except (TimeoutError, http.client.RemoteDisconnected):
+                if processing is None:
+                    raise
+                self.fp = io.BufferedReader(io.BytesIO(b"Connection: close\r\n\r\n"))
+                return processing
             if not 101 < status < 200:
                 return version, status, reason
+            processing = (version, status, reason) if status == 102 else None
             while self.fp.readline(PIECE) not in (b"\r\n", b"\n", b""):
                 pass
 
@@ -227,7 +239,8 @@ class BoundedAdapter(HTTPAdapter):
 
         :raises UnexpectedResponse: if it is too large, or encoded in a way that was not asked for.
         """
-        request.headers["Accept-Encoding"] = "gzip"
+        if request.headers.get("Accept-Encoding") != "identity":
+            request.headers["Accept-Encoding"] = "gzip"
         response = super().send(request, stream=stream, **kwargs)
         raw, succeeded = response.raw, 200 <= response.status_code < 300
         if stream and succeeded:

@@ -27,21 +27,29 @@ T = TypeVar("T")
 PROXY_VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
-def ask(call: Callable[[], T], transport: Transport) -> T:
+def ask(call: Callable[[], T], transport: Transport, *, changes: bool = False) -> T:
     """
     Make a request, and turn the errors of ``requests`` into errors of this provider.
 
     The original error is dropped with its whole chain: it holds the request, and so the Authorization header.
+
+    :param changes: whether the request changes something at Atlas, so that an error has to say if it may have done so.
     """
     try:
         return call()
+    except UnexpectedResponse as error:
+        error.unknown_effect = changes
+        raise
     # requests' own errors are OSErrors, some of them ValueErrors; a body that is not JSON is a TypeError.
     except (OSError, ValueError, TypeError) as error:
-        failure = _translate(error, transport)
+        failure = translate(error, transport)
+        sent = isinstance(failure, AtlasUnreachable | UnexpectedResponse) and not certainly_not_sent(error)
+        failure.unknown_effect = changes and sent
     raise failure
 
 
-def _translate(error: Exception, transport: Transport) -> AtlasError:
+def translate(error: Exception, transport: Transport) -> AtlasError:
+    """The error of this provider that names the cause of one of ``requests``."""
     import requests
 
     causes = tuple(_chain(error))
@@ -73,6 +81,13 @@ def _translate(error: Exception, transport: Transport) -> AtlasError:
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return AtlasUnreachable("Nothing listens at the Atlas URL")
     return AtlasUnreachable(f"The connection to Atlas failed ({type(error).__name__})")
+
+
+def certainly_not_sent(error: Exception) -> bool:
+    """Whether there was no connection on which a request could have been sent."""
+    import urllib3
+
+    return any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in _chain(error))
 
 
 def _invalid(error: Exception, transport: Transport) -> AtlasError:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from airflow_provider_atlas.exceptions import (
+    AtlasApiError,
     AtlasError,
     AtlasUnreachable,
     ConnectionNotFound,
@@ -109,7 +110,7 @@ def seconds_to_wait(error: BaseException, attempt: int, *, deferred: bool = Fals
             stated = min(window, PROBE) if deferred else window
         case RetryableResponse(retry_after=seconds) | AtlasError(status=429 | 503, retry_after=seconds):
             stated = seconds
-        case AtlasUnreachable() | ConnectionNotFound() | ServerError() | AtlasError(status=500 | 502 | 504):
+        case AtlasUnreachable() | ConnectionNotFound() | ServerError() | AtlasApiError(meaning="passes"):
             pass
         case _:
             return None

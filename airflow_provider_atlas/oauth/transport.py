@@ -70,4 +70,4 @@ def uninterrupted(call: Callable[[], T]) -> T:
     finally:
         if not outcome.cancel():  # the call has begun; a thread that has not will not make it
             thread.join()
-    return outcome.result()
+    return outcome.result(0)  # the thread has ended

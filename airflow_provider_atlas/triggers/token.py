@@ -286,8 +286,10 @@ async def _in_thread(call: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - raised on the event loop
             clear(error)
             failure = error
-        with suppress(RuntimeError):  # the loop is closed: `Handover` knows
+        try:  # noqa: SIM105 - what fails in `suppress` would leave the loop waiting
             loop.call_soon_threadsafe(finish, result, failure)
+        except RuntimeError:  # the loop is closed: `Handover` knows
+            pass
 
     threading.Thread(target=run, name="atlas-request").start()
     return await done

@@ -64,7 +64,7 @@ def test_a_request_does_not_hold_the_token_after_it_was_sent(hook, atlas_sandbox
     assert "Authorization" not in response.request.headers
     atlas_sandbox.fail_next("api", kind="drop")
     with pytest.raises(requests.ConnectionError) as caught:
-        hook.get_conn().get(GROUPS)
+        hook.get_conn().post(GROUPS)
     assert "Authorization" not in caught.value.request.headers
 
 
@@ -325,17 +325,17 @@ def test_under_many_429_no_call_is_lost_and_no_retry_is_too_early(atlas_sandbox)
 
 @pytest.mark.parametrize("body", [b"bytes", "text", None])
 def test_a_retry_sends_the_whole_body_again(hook, atlas_sandbox, sleeps, sent, body):
-    atlas_sandbox.fail_next("api", status=503)
+    atlas_sandbox.fail_next("api", status=429)
     hook.get_conn().post(GROUPS, data=body)
     assert [seen for _, seen, _ in sent] == [body, body]
 
 
 def test_a_retry_rewinds_a_file_and_a_stream_is_not_retried(hook, atlas_sandbox, sleeps):
-    atlas_sandbox.fail_next("api", status=503)
+    atlas_sandbox.fail_next("api", status=429)
     file = io.BytesIO(b"x" * 1000)
-    assert hook.get_conn().post(GROUPS, data=file).status_code != 503
-    atlas_sandbox.fail_next("api", status=503)
-    assert hook.get_conn().post(GROUPS, data=iter([b"once"])).status_code == 503
+    assert hook.get_conn().post(GROUPS, data=file).status_code != 429
+    atlas_sandbox.fail_next("api", status=429)
+    assert hook.get_conn().post(GROUPS, data=iter([b"once"])).status_code == 429
 
 
 def test_a_deprecation_is_logged_once_per_endpoint_and_task(hook, caplog):

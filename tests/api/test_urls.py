@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date, datetime, timedelta, timezone
+
 import pytest
 
-from airflow_provider_atlas.api.urls import at_atlas
+from airflow_provider_atlas.api.urls import at_atlas, fill, query
 from airflow_provider_atlas.api.version import media_type
 from airflow_provider_atlas.exceptions import InvalidCall
 
@@ -17,7 +20,6 @@ BASE = "https://cloud.mongodb.com"
         ("/api/atlas/v2/groups", "/api/atlas/v2/groups"),
         ("api/atlas/v2/groups", "/api/atlas/v2/groups"),
         ("/api/atlas/v2/groups?pageNum=2&itemsPerPage=5", "/api/atlas/v2/groups?pageNum=2&itemsPerPage=5"),
-        ("/api/atlas/v2/groups#part", "/api/atlas/v2/groups"),
         ("/api/atlas/v2/groups/byName/a..b", "/api/atlas/v2/groups/byName/a..b"),
         ("https://cloud.mongodb.com/api/atlas/v2/groups", "/api/atlas/v2/groups"),
         ("https://CLOUD.MongoDB.com/api", "/api"),
@@ -58,10 +60,117 @@ def test_endpoints_at_another_origin_are_refused(endpoint):
         at_atlas(BASE, endpoint)
 
 
-@pytest.mark.parametrize("path", ["/api/../oauth", "/..", "..", "/api/%2e%2e/x", "/api/%252e%252e/x", "/api/.%2E"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/../oauth",
+        "/..",
+        "..",
+        "/api/%2e%2e/x",
+        "/api/%252e%252e/x",
+        "/api/%25252e./x",
+        "/api/.%2E",
+        "/api/..;/x",
+        "/api/..;a=b/x",
+        "/api/%2e%2e%3b/x",
+        "/api/..%2fx",
+        "/api/..%5cx",
+        "/api/./x",
+        "/api/%2e",
+    ],
+)
 def test_a_path_with_dot_segments_is_refused(path):
     with pytest.raises(InvalidCall, match=r"\.\. in its path"):
         at_atlas(BASE, path)
+
+
+@pytest.mark.parametrize("path", ["/api/a%00b", "/api/a%0d%0aX: y", "/api/a%250ab", "/api/%7f", "/api/%e2%80%ae"])
+def test_a_path_with_control_characters_is_refused(path):
+    with pytest.raises(InvalidCall, match="control characters"):
+        at_atlas(BASE, path)
+
+
+def test_a_fragment_is_refused_because_it_would_be_dropped():
+    with pytest.raises(InvalidCall, match="#"):
+        at_atlas(BASE, "/api/atlas/v2/groups/g/databaseUsers/admin/app#1")
+
+
+USER = "/api/atlas/v2/groups/{groupId}/databaseUsers/{databaseName}/{username}"
+
+
+@pytest.mark.parametrize(
+    ("username", "quoted"),
+    [
+        ("app#1", "app%231"),
+        ("a/b", "a%2Fb"),
+        ("a b", "a%20b"),
+        ("100%", "100%25"),
+        ("a?b=c", "a%3Fb%3Dc"),
+        ("a;b", "a%3Bb"),
+        ("arn:aws:iam::1:role/x", "arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx"),
+        ("CN=J\u00f6rg,O=x", "CN%3DJ%C3%B6rg%2CO%3Dx"),
+        ("{groupId}", "%7BgroupId%7D"),
+        (7, "7"),
+    ],
+)
+def test_a_value_is_one_segment_of_the_path(username, quoted):
+    path = fill(USER, {"groupId": "g", "databaseName": "admin", "username": username})
+    assert path == f"/api/atlas/v2/groups/g/databaseUsers/admin/{quoted}"
+    assert at_atlas(BASE, path) == BASE + path
+
+
+@pytest.mark.parametrize("value", ["", None, True, 1.5, ["a"], b"a", "a\nb", "a\x00"])
+def test_a_value_that_cannot_be_a_segment_is_refused(value):
+    with pytest.raises(InvalidCall, match="'name'"):
+        fill("/api/{name}", {"name": value})
+
+
+@pytest.mark.parametrize("value", [".", "..", "%2e%2e", "../../orgs", "..;x"])
+def test_a_value_that_would_be_a_dot_segment_is_refused(value):
+    with pytest.raises(InvalidCall):
+        at_atlas(BASE, fill("/api/{name}", {"name": value}))
+
+
+@pytest.mark.parametrize(
+    ("template", "values", "message"),
+    [
+        ("/api/{a}/{b}", {"a": 1}, "path={'b'"),
+        ("/api/{a}", None, "path={'a'"),
+        ("/api/{a}", {"a": 1, "b": 2}, "the names 'b'"),
+        ("/api", {"a": 1}, "the names 'a'"),
+    ],
+)
+def test_a_name_that_is_missing_or_not_used_is_refused(template, values, message):
+    with pytest.raises(InvalidCall, match=re.escape(message)):
+        fill(template, values)
+
+
+def test_query_values_are_written_as_atlas_reads_them():
+    params = {
+        "flag": True,
+        "off": False,
+        "many": ["a", True],
+        "left out": None,
+        "at": datetime(2025, 3, 12, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=1))),
+        "naive": datetime(2025, 3, 12),
+        "day": date(2025, 3, 12),
+        "number": 7,
+    }
+    assert query(params) == {
+        "flag": "true",
+        "off": "false",
+        "many": ["a", "true"],
+        "at": "2025-03-12T00:02:03Z",
+        "naive": "2025-03-12T00:00:00Z",
+        "day": "2025-03-12",
+        "number": 7,
+    }
+
+
+@pytest.mark.parametrize("value", [{}, [None], object(), b"x"])
+def test_a_query_value_of_another_type_is_refused(value):
+    with pytest.raises(InvalidCall, match="'name'"):
+        query({"name": value})
 
 
 @pytest.mark.parametrize("endpoint", [None, 7, b"/api"])
@@ -70,8 +179,16 @@ def test_an_endpoint_that_is_not_text_is_refused(endpoint):
         at_atlas(BASE, endpoint)
 
 
-def test_a_date_is_a_valid_version():
-    assert media_type("2025-03-12") == "application/vnd.atlas.2025-03-12+json"
+@pytest.mark.parametrize("version", ["2025-03-12", "preview", "2025-09-22.upcoming"])
+@pytest.mark.parametrize("form", ["json", "csv", "gzip"])
+def test_a_media_type_has_version_and_form(version, form):
+    assert media_type(version, form) == f"application/vnd.atlas.{version}+{form}"
+
+
+@pytest.mark.parametrize("form", ["xml", "", None, "json\r\nX: y"])
+def test_another_form_is_refused(form):
+    with pytest.raises(InvalidCall, match="accept must be one of json, csv, gzip"):
+        media_type("2025-03-12", form)
 
 
 @pytest.mark.parametrize(

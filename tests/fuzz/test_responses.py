@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_atlas import exceptions as errors
 from airflow_provider_atlas.api.codes import api_error
-from airflow_provider_atlas.api.limits import limit_of
-from airflow_provider_atlas.exceptions import AtlasApiError
+from airflow_provider_atlas.api.obstacles import limit_of, obstacle
+from airflow_provider_atlas.exceptions import AtlasApiError, RateLimited
 from airflow_provider_atlas.oauth.client import TokenClient
 from airflow_provider_atlas.oauth.responses import LONGEST_DESCRIPTION, LONGEST_LIFETIME, json_object
 from airflow_provider_atlas.oauth.retry_after import LONGEST_WAIT, retry_after, seconds_to_wait, stated_limit
@@ -183,7 +183,9 @@ def test_limit_and_window_are_read_from_the_description(limit, unit, length):
 def test_any_refusal_by_the_administration_api_becomes_a_typed_error(status, headers, body):
     response = respond(status, headers, body)
     limit = result_or_typed_error(lambda: limit_of(response))
-    assert (limit is not None) is (status in (429, 503))
+    read, change = (obstacle(response, reads=reads) for reads in (True, False))
+    assert (read is None) or status in (429, 500, 502, 503, 504)
+    assert (change is None) or isinstance(change, RateLimited)
     wait = limit.retry_after if limit is not None else None
     assert wait is None or 0 <= wait <= LONGEST_WAIT
 

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.api import codes
 from airflow_provider_atlas.cache import deployment, task
 from airflow_provider_atlas.cache.variables import names_for
 from airflow_provider_atlas.hooks import tokens
@@ -25,6 +26,7 @@ def worker(atlas_sandbox):
 
     def worker(**kwargs):
         task._caches.clear()
+        codes._learned.clear()
         return AtlasServiceAccountHook(**{"cache_scope": "deployment", **kwargs})
 
     return worker

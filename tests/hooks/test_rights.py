@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from airflow_provider_atlas.api import codes
 from airflow_provider_atlas.cache.memory import TokenCache
 from airflow_provider_atlas.exceptions import AtlasApiError
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
@@ -15,21 +16,28 @@ FLEET = 120
 
 
 @pytest.fixture
-def account(atlas_sandbox):
-    client_id, secret = atlas_sandbox.add_account(rights=False, error_code="USER_UNAUTHORIZED")
+def code():
+    return "USER_UNAUTHORIZED"
+
+
+@pytest.fixture
+def account(atlas_sandbox, code):
+    atlas_sandbox.rate_limit = atlas_sandbox.token_cap = 10**6
+    client_id, secret = atlas_sandbox.add_account(rights=False, error_code=code)
     return {"client_id": client_id, "client_secret": secret, "base_url": atlas_sandbox.url}
 
 
 @pytest.fixture
-def task(account):
+def task(account, code):
     """Runs a task of the fleet, in a process of its own as far as memory goes."""
 
     def task(scope, sealed):
+        codes._learned.clear()
         hook = AtlasServiceAccountHook(**account, token=sealed)
         if scope != "DAG run":
             kind = DeploymentToken if scope == "deployment" else TaskToken
             hook._source = kind(hook._tokens, max_wait=60, cache=TokenCache())
-        with pytest.raises(AtlasApiError, match="USER_UNAUTHORIZED"):
+        with pytest.raises(AtlasApiError, match=code or "HTTP 401"):
             hook.run("/api/atlas/v2/groups")
 
     return task
@@ -55,7 +63,6 @@ def spoil(store, how):
     ],
 )
 def test_token_requests_of_a_fleet_without_rights(atlas_sandbox, account, task, store, scope, how, most, threads):
-    atlas_sandbox.rate_limit = atlas_sandbox.token_cap = 10**6
     spoil(store, how)
     sealed = None
     if scope == "DAG run":
@@ -69,3 +76,48 @@ def test_token_requests_of_a_fleet_without_rights(atlas_sandbox, account, task, 
     )
     assert atlas_sandbox.counters.api_requests == FLEET
     assert requests <= most
+
+
+LISTED = [
+    "USER_UNAUTHORIZED",
+    "USER_CANNOT_ACCESS_GROUP",
+    "USER_CANNOT_ACCESS_ORG",
+    "NOT_IN_GROUP",
+    "NOT_ORG_GROUP_CREATOR",
+    "NOT_ORG_OWNER",
+    "NOT_ORG_USER_ADMIN",
+    "NOT_GROUP_USER_ADMIN",
+]
+SMALL_FLEET = 30
+
+
+@pytest.mark.parametrize("code", LISTED)
+@pytest.mark.parametrize(("scope", "requests"), [("task", SMALL_FLEET), ("DAG run", 1), ("deployment", 1)])
+def test_a_401_about_rights_costs_no_token_and_no_revocation(atlas_sandbox, account, task, store, scope, requests):
+    sealed = None
+    if scope == "DAG run":
+        setup = AtlasServiceAccountHook(**account)
+        sealed = setup.seal(setup.generate_token())
+    for _ in range(SMALL_FLEET):
+        task(scope, sealed)
+    counters = atlas_sandbox.counters
+    assert (counters.token_requests, counters.revoke_requests) == (requests, 0)
+
+
+@pytest.mark.parametrize("code", ["NEW_CODE", ""])
+@pytest.mark.parametrize(("scope", "most"), [("task", 2 * SMALL_FLEET), ("deployment", 2)])
+def test_a_code_that_is_not_known_costs_at_most_one_more_token(atlas_sandbox, account, task, store, scope, most):
+    for _ in range(SMALL_FLEET):
+        task(scope, None)
+    assert atlas_sandbox.counters.token_requests == most
+
+
+@pytest.mark.parametrize("code", ["NEW_CODE"])
+def test_a_process_learns_a_code_once(atlas_sandbox, account, store):
+    hook = AtlasServiceAccountHook(**account)
+    hook._source = TaskToken(hook._tokens, max_wait=60, cache=TokenCache())
+    for _ in range(SMALL_FLEET):
+        with pytest.raises(AtlasApiError, match="NEW_CODE"):
+            hook.run("/api/atlas/v2/groups")
+    assert atlas_sandbox.counters.token_requests == 2
+    assert atlas_sandbox.counters.api_requests == SMALL_FLEET + 1

@@ -16,6 +16,7 @@ except ImportError:  # before 3.2
 from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_atlas.exceptions import InvalidConnection
+from airflow_provider_atlas.hooks import settings as settings_module
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.hooks.settings import Settings
 from tests.conftest import CLIENT_ID, CLIENT_SECRET
@@ -94,7 +95,7 @@ def test_an_error_for_an_invalid_field_names_it_and_does_not_quote_its_value(ext
 
 
 def test_a_path_in_the_uri_is_refused_and_an_ipv6_host_is_accepted():
-    with pytest.raises(InvalidConnection, match="Schema must be empty"):
+    with pytest.raises(InvalidConnection, match="Schema must be empty, or https"):
         conn = connection("atlas.example")
         conn.schema = "api"
         Settings.from_connection(conn)
@@ -266,6 +267,51 @@ def test_settings_account_and_transport_refuse_serialization(what):
     for write in (pickle.dumps, copy.deepcopy, serialize):
         with pytest.raises(TypeError, match="must not leave its task"):
             write(value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "host", "port", "base_url"),
+    [
+        ("https", "atlas.example", None, "https://atlas.example"),
+        ("https", "https://atlas.example", None, "https://atlas.example"),
+        ("HTTPS", "atlas.example", 8443, "https://atlas.example:8443"),
+        ("https", "", None, "https://cloud.mongodb.com"),
+        ("http", "127.0.0.1", 8080, "http://127.0.0.1:8080"),
+        ("http", "::1", 8080, "http://[::1]:8080"),
+        ("", "http://127.0.0.1", 8080, "http://127.0.0.1:8080"),
+    ],
+)
+def test_the_scheme_may_be_in_the_field_schema_as_in_connections_of_the_type_http(schema, host, port, base_url):
+    conn = connection(host, port=port)
+    conn.schema = schema
+    assert Settings.from_connection(conn).account.base_url == base_url
+
+
+@pytest.mark.parametrize(
+    ("schema", "host"), [("http", "https://127.0.0.1"), ("https", "http://127.0.0.1"), ("http", "")]
+)
+def test_two_schemes_are_refused(schema, host):
+    conn = connection(host)
+    conn.schema = schema
+    with pytest.raises(InvalidConnection, match="the same scheme"):
+        Settings.from_connection(conn)
+
+
+def test_keys_of_the_extra_that_nothing_reads_are_named_in_one_warning(caplog):
+    settings_module._warn_of.cache_clear()
+    extra = {"max_wait": 5, "cache-scope": "deployment", "maxwait\n" + "x" * 100: 1}
+    for _ in range(3):
+        assert Settings.from_connection(connection(extra=extra)).max_wait == 5
+    (record,) = [record for record in caplog.records if "nothing reads" in record.message]
+    assert "cache-scope, maxwait " in record.message
+    assert len(record.message) < 200
+
+
+@pytest.mark.parametrize("extra", [{}, {"max_wait": "5", "proxies": "", "ca_bundle": None}])
+def test_an_extra_without_unknown_keys_is_no_warning(caplog, extra):
+    settings_module._warn_of.cache_clear()
+    Settings.from_connection(connection(extra=extra))
+    assert caplog.records == []
 
 
 def test_the_previous_secret_is_an_account_that_only_opens():

@@ -282,7 +282,9 @@ BEHAVIOURS: dict[str, Behaviour] = {
         once(head("Location: http://192.0.2.1/x", "Content-Length: 0", status="302 Found")), UNEXPECTED, CALL
     ),
     "redirect to itself": Behaviour(
-        once(head("Location: /x", "Content-Length: 0", status="307 Temporary Redirect")), UNEXPECTED
+        # The next request must not meet the end of this connection.
+        once(head("Location: /x", "Content-Length: 0", "Connection: close", status="307 Temporary Redirect")),
+        UNEXPECTED,
     ),
     "redirect to no URL": Behaviour(
         once(head("Location: http://[", "Content-Length: 0", status="302 Found")), UNEXPECTED
