@@ -30,7 +30,7 @@ from harness.airflow import EXAMPLES, PrivateAirflow
 from harness.commands import AirflowFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from harness.runs import DagRunResult
 
@@ -90,12 +90,6 @@ def rotations(show: Show, airflow: PrivateAirflow, sandbox: Sandbox, secrets: li
     return done
 
 
-def search(known: Mapping[str, dict[bytes, str]], airflow: PrivateAirflow, log: Path) -> leaks.Findings:
-    """Search everywhere. The search decrypts the connection, whose extra holds the previous secret."""
-    found = leaks.search(known, airflow, [log])
-    return leaks.Findings([leak for leak in found.leaks if leak.place != "connection.extra"], found.searched)
-
-
 def report(
     show: Show, sandbox: Sandbox, airflow: PrivateAirflow, runs: list[DagRunResult], found: leaks.Findings
 ) -> None:
@@ -150,7 +144,7 @@ def demo(show: Show, keep: bool) -> bool:
         with show.step("Search database, logs and output for secrets") as outcome:
             known = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
             known |= {f"new client secret {number}": leaks.forms(new) for number, new in enumerate(secrets, 1)}
-            found = search(known, airflow, log)
+            found = leaks.search(known, airflow, [log])
             outcome.append(f"{len(found.leaks)} found")
         if keep:
             report(show, sandbox, airflow, runs, found)
@@ -163,7 +157,7 @@ def demo(show: Show, keep: bool) -> bool:
             airflow.stop()
         if not keep:
             # Processes may write a secret while they stop.
-            found = leaks.Findings(sorted({*found.leaks, *search(known, airflow, log).leaks}), found.searched)
+            found = leaks.Findings(sorted({*found.leaks, *leaks.search(known, airflow, [log]).leaks}), found.searched)
             report(show, sandbox, airflow, runs, found)
         return not found.leaks and all(result.state == "success" for result in runs)
 
