@@ -11,7 +11,7 @@ ROUNDS ?= 10
 # The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-stores test-form screenshots test-postgres test-distributed test-faults test-mock test-versions test-lowest fuzz demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-stores test-form screenshots test-postgres test-distributed test-faults test-mock test-versions test-matrix test-lowest fuzz demo bench docs build clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -84,6 +84,9 @@ test-mock: install  ## Have prism, a mock of others, validate each request of th
 
 test-versions: $(UV)  ## Run the unit tests on each older supported Airflow, and tests on a real 2.11
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox
+
+test-matrix: $(UV)  ## Run the unit tests on each supported Airflow with each of its Pythons, and on a pre-release; an hour
+	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox -s matrix prerelease --no-error-on-missing-interpreters
 
 bench: install  ## Measure speed and cost compared with peers, into docs/measured; an hour and a half
 	@mkdir -p docs/measured
