@@ -1,5 +1,5 @@
 """
-Every Airflow that is supported, each in an environment of its own below `.nox`. `make test-versions` runs the older ones,
+Every Airflow that is supported, each in an environment of its own below `.nox`: `make test-versions` runs the older ones,
 `make test-postgres` those that write a Variable as delete and insert, and `make test-matrix` each with the oldest and
 the newest Python that it takes.
 
