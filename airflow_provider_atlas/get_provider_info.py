@@ -82,7 +82,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "sensors": [{"integration-name": name, "python-modules": [f"{package}.sensors.secret"]}],
-        "triggers": [{"integration-name": name, "python-modules": [f"{package}.triggers.token"]}],
+        "triggers": [
+            {"integration-name": name, "python-modules": [f"{package}.triggers.token", f"{package}.triggers.job"]}
+        ],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,
