@@ -26,7 +26,7 @@ from airflow_provider_atlas.triggers.token import sleep_until
 
 log = logging.getLogger(__name__)
 
-#: What is JSON in the arguments: Airflow stores texts and numbers the same way in every release.
+#: What is stored as one text, in JSON: Airflow stores texts and numbers the same way in every release.
 _JSON = ("params", "until", "fail_if", "returns", "show", "job")
 
 
@@ -52,6 +52,7 @@ class AtlasJobTrigger(BaseTrigger):
     :param longest: the longest interval, in seconds.
     :param job: what the operator needs to go on.
     :param cancel: path to DELETE if a user clears the task or sets its state; empty if Atlas cannot cancel the job.
+    :param stored: the arguments that are neither texts nor numbers, as :meth:`serialize` writes them.
     """
 
     def __init__(
@@ -71,15 +72,15 @@ class AtlasJobTrigger(BaseTrigger):
         longest: float = 0.0,
         job: Any = None,
         cancel: str = "",
+        stored: str = "{}",
         **_: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.atlas_conn_id = atlas_conn_id
         self.endpoint = endpoint
-        self.params, self.until, self.fail_if, self.returns, self.show, self.job = (
-            json.loads(value) if isinstance(value, str) else value
-            for value in (params, until, fail_if, returns, show, job)
-        )
+        given = {"params": params, "until": until, "fail_if": fail_if, "returns": returns, "show": show, "job": job}
+        given |= json.loads(stored)
+        self.params, self.until, self.fail_if, self.returns, self.show, self.job = (given[name] for name in _JSON)
         self.moment = moment
         self.started = started
         self.deadline = deadline
@@ -95,7 +96,7 @@ class AtlasJobTrigger(BaseTrigger):
         plain = {name: getattr(self, name) for name in (*texts, *numbers)}
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
-            plain | {name: json.dumps(getattr(self, name)) for name in _JSON},
+            {**plain, "stored": json.dumps({name: getattr(self, name) for name in _JSON})},
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -1,4 +1,4 @@
-"""Clusters: done is the wished fields and IDLE; what passes is waited for, what is already so is left, the rest fails."""
+"""Clusters: done is the wished fields and IDLE. What passes is waited for, what is already so is left alone."""
 
 from __future__ import annotations
 
