@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, urlsplit
 
-from airflow_provider_atlas.api.codes import ALREADY_SO, BUSY, FINAL
+from airflow_provider_atlas.api.codes import ALREADY_SO, BUSY, PASSES
 from airflow_provider_atlas.api.obstacles import READS
 from airflow_provider_atlas.conditions import Condition, get, holds, pick
 from airflow_provider_atlas.exceptions import (
@@ -408,7 +408,9 @@ def made_at(endpoint: str, response: Any) -> str:
                 return str(path)
     made = next((value for name in ID_FIELDS if isinstance(value := get(response, name), str)), None)
     if made is None:
-        raise AtlasApiError(f"The response to POST {endpoint} names nothing that can be waited for", status=200)
+        unnamed = AtlasApiError(f"The response to POST {endpoint} names nothing that can be waited for", status=200)
+        unnamed.unknown_effect = True
+        raise unnamed
     return f"{endpoint}/{quote(made, safe='')}"
 
 
@@ -426,7 +428,7 @@ def _is_same(wanted: Mapping[str, Any], item: Any) -> bool:
 
 def _typed(error: AtlasError) -> AtlasError:
     """A final refusal as a type that fails the task at once. A 401 may be about a role that is about to be given."""
-    if type(error) is AtlasApiError and error.meaning == FINAL and 400 <= (error.status or 0) != 401:
+    if type(error) is AtlasApiError and error.meaning != PASSES and 400 <= (error.status or 0) != 401:
         refused = AtlasChangeRefused(error.args[0])
         vars(refused).update(vars(error))
         return refused
