@@ -43,14 +43,14 @@ def test_every_python_block_runs_and_a_dag_file_defines_a_dag(page, atlas_sandbo
             assert made.task_dict
 
 
-def test_the_dag_in_the_readme_has_a_setup_and_a_teardown(airflow_sdk):
-    (block,) = blocks(ROOT / "README.md", "python")
+def test_the_fleet_of_the_docs_has_a_setup_and_a_teardown(airflow_sdk):
+    (block,) = blocks(DOCS / "how-to" / "run-a-fleet.md", "python")
     block.namespace["__name__"] = "page"
     block.evaluate()
     tasks = block.namespace["made"].task_dict
-    assert set(tasks) == {"generate", "work", "revoke"}
+    assert set(tasks) == {"generate", "project_ids", "count_clusters", "revoke"}
     assert (tasks["generate"].is_setup, tasks["revoke"].is_teardown) == (True, True)
-    assert tasks["revoke"].upstream_task_ids == {"generate", "work"}
+    assert tasks["revoke"].upstream_task_ids == {"generate", "project_ids", "count_clusters"}
 
 
 @every_page
