@@ -16,6 +16,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow_provider_atlas.sandbox import Sandbox
 from demo.show import Show
@@ -81,7 +82,9 @@ def demo(show: Show, keep: bool) -> bool:
         with show.step("Start a local Atlas") as outcome:
             sandbox = stack.enter_context(Sandbox(rate_limit=RATE_LIMIT, window=60.0, log_file=log))
             outcome.append(sandbox.url)
-        airflow = PrivateAirflow(EXAMPLES, connections={"atlas_default": sandbox.connection})
+        # With the port stored as well: the Test button of Airflow 3.3.1 and 3.3.2 needs it.
+        connection = {**sandbox.connection, "port": urlsplit(sandbox.url).port}
+        airflow = PrivateAirflow(EXAMPLES, connections={"atlas_default": connection})
         with show.step(f"Start a private Airflow {airflow.version}", lambda: airflow.starting) as outcome:
             stack.enter_context(airflow)
             leaks.watch(airflow)
