@@ -41,6 +41,7 @@ class AtlasError(Exception):
         self.description = description
         self.waited: float | None = None  # seconds, set by the code that stopped waiting
         self.unknown_effect = False  # of a change: Atlas may have made it; set by the code that sent it
+        self.told = False  # whether the log has its remedy; set on the way out of this package
 
     def __str__(self) -> str:
         code = " ".join(part for part in (f"HTTP {self.status}" if self.status else "", self.error or "") if part)
