@@ -9,6 +9,7 @@ import traceback
 import pytest
 
 from airflow_provider_atlas import frames
+from airflow_provider_atlas.cache import task
 from airflow_provider_atlas.exceptions import AtlasApiError, AtlasError, InvalidClient
 from airflow_provider_atlas.frames import cleared
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
@@ -117,3 +118,22 @@ def test_a_fault_of_ours_keeps_its_frames_and_is_not_explained(caplog):
     names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     assert names[-3:] == ["wrapper", "call", "beneath"]
     assert errors(caplog) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda hook: AtlasServiceAccountHook(token=hook.seal(hook.get_token())), "Using the given Atlas token"),
+        (lambda hook: AtlasServiceAccountHook(cache_scope="deployment"), "Using the deployment's Atlas token"),
+    ],
+    ids=["given", "deployment"],
+)
+def test_a_task_that_goes_well_says_once_which_token_it_uses_and_from_where(make, line, atlas_sandbox, store, caplog):
+    AtlasServiceAccountHook(cache_scope="deployment").get_token()
+    given = make(AtlasServiceAccountHook())
+    task._caches.clear()  # the other task runs in another process
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        tokens = {given.get_token().fingerprint for _ in range(3)}
+        given.run(GROUPS)
+    assert [text for text in caplog.messages if "Using" in text] == [f"{line} {tokens.pop()}, valid for 60 min."]
