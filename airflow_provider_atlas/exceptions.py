@@ -46,10 +46,14 @@ class AtlasError(Exception):
     def __str__(self) -> str:
         code = " ".join(part for part in (f"HTTP {self.status}" if self.status else "", self.error or "") if part)
         response = ": ".join(part for part in (code, self.description or "") if part)
-        sentence = f"{self.args[0]} ({response})." if response else f"{self.args[0]}."
+        cause = self._cause()
+        sentence = f"{cause} ({response})." if response else f"{cause}."
         waited = f" Waited {self.waited:.0f} s in all." if self.waited else ""
         effect = " Atlas may have made the change: look before you request it again." if self.unknown_effect else ""
         return f"{sentence}{waited}{effect} {self.remedy}".rstrip()
+
+    def _cause(self) -> str:
+        return str(self.args[0])
 
 
 class InvalidConnection(AtlasError, AirflowFailException):
@@ -151,6 +155,11 @@ class RateLimited(RetryableResponse):
         "Allow a longer wait (max_wait), defer (deferrable=True), or share one token between tasks "
         "(cache_scope=deployment, or one sealed token for a DAG run)."
     )
+    #: The remedy in a task that is deferrable already.
+    remedy_deferrable = (
+        "Allow a longer wait (max_wait), or share one token between tasks (cache_scope=deployment, or one sealed token "
+        "for a DAG run)."
+    )
 
     def __init__(
         self,
@@ -163,6 +172,12 @@ class RateLimited(RetryableResponse):
         super().__init__(summary, **response)
         self.limit = limit
         self.window = window
+        self.allowed: float | None = None  # seconds that the call may wait; set by the code that stopped waiting
+
+    def _cause(self) -> str:
+        asked = f": Atlas asks to wait {self.retry_after:.0f} s" if self.retry_after is not None else ""
+        allowed = f"{',' if asked else ':'} max_wait allows {self.allowed:.0f} s" if self.allowed is not None else ""
+        return f"{self.args[0]}{asked if self.allowed is not None else ''}{allowed}"
 
 
 class ServiceUnavailable(RetryableResponse):
@@ -211,13 +226,16 @@ class TokenExpired(AtlasError, AirflowFailException):
     """A token that another task generated has expired or was revoked. This hook must not request another."""
 
     summary = "The token that this task was given is no longer valid"
-    remedy = "A token lives for an hour. For DAG runs that take longer use cache_scope=deployment."
+    remedy = (
+        "Generate the token closer to its use: it expires after an hour. For DAG runs that take longer use "
+        "cache_scope=deployment."
+    )
 
 
 class InvalidSealedToken(AtlasError, AirflowFailException):
     """A text that does not open as a token sealed with this service account's secret."""
 
-    summary = "This is not a sealed token of this service account"
+    summary = "The token must be a sealed one; this is not a sealed token of this service account"
     remedy = "Pass what GenerateTokenOperator returned or hook.seal() made, with the same Atlas connection."
 
 
