@@ -20,10 +20,8 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_atlas import frames
 from airflow_provider_atlas.api.session import AtlasSession
 from airflow_provider_atlas.exceptions import InvalidSealedToken
-from airflow_provider_atlas.hooks import service_account
 from airflow_provider_atlas.operators.token import RevokeTokenOperator
 from airflow_provider_atlas.sandbox import Sandbox
-from airflow_provider_atlas.triggers import token as triggers
 from tests.crash import operations
 from tests.crash.operations import ALL, API, REVOKE, TOKEN, World
 from tests.crash.reporter import PROXY_PASSWORD, Reporter, report, report_by_log, search_for
