@@ -44,13 +44,15 @@ class AtlasError(Exception):
         self.told = False  # whether the log has its remedy; set on the way out of this package
 
     def __str__(self) -> str:
-        code = " ".join(part for part in (f"HTTP {self.status}" if self.status else "", self.error or "") if part)
-        response = ": ".join(part for part in (code, self.description or "") if part)
-        cause = self._cause()
-        sentence = f"{cause} ({response})." if response else f"{cause}."
+        sentence = self._sentence(f"HTTP {self.status}" if self.status else "")
         waited = f" Waited {self.waited:.0f} s in all." if self.waited else ""
         effect = " Atlas may have made the change: look before you request it again." if self.unknown_effect else ""
-        return f"{sentence}{waited}{effect} {self.remedy}".rstrip()
+        return f"{sentence}.{waited}{effect} {self.remedy}".rstrip()
+
+    def _sentence(self, status: str) -> str:
+        code = " ".join(filter(None, (status, self.error)))
+        response = ": ".join(filter(None, (code, self.description)))
+        return f"{self._cause()} ({response})" if response else self._cause()
 
     def _cause(self) -> str:
         return str(self.args[0])
@@ -305,8 +307,11 @@ class AtlasApiError(AtlasError):
         meaning: str = "final",
         remedy: str = "",
     ) -> None:
-        request = f"{method} {path}" if method and path else "the request"
-        summary = summary or f"The Atlas Administration API refused {request}"
+        request = f"{method} {path}" if method and path else ""
+        words = ": ".join(filter(None, (error_code, detail or reason)))
+        self._begins_with = "" if summary else words  # a path may be as long as what a log shows of a line
+        self._request = request
+        summary = summary or f"The Atlas Administration API refused {request or 'the request'}"
         super().__init__(summary, status=status, error=error_code, description=detail or reason)
         self.method = method
         self.path = path
@@ -318,3 +323,9 @@ class AtlasApiError(AtlasError):
         self.retry_after = retry_after
         self.meaning = meaning
         self.remedy = remedy
+
+    def _sentence(self, status: str) -> str:
+        if not self._begins_with:
+            return super()._sentence(status)
+        response = ", ".join(filter(None, (status, self._request)))
+        return f"Atlas refused{' with' if self.error_code else ':'} {self._begins_with.rstrip('.')} ({response})"
