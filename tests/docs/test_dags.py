@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
 from harness.airflow import PrivateAirflow
-from tests.docs.pages import PAGES, blocks, is_dag
+from tests.docs.pages import DOCS, PAGES, blocks, is_dag
 
 pytestmark = pytest.mark.integration
 
@@ -89,3 +92,23 @@ def test_the_tutorial_requests_as_many_tokens_as_it_says(airflow, sandbox):
     airflow.rest.request("PATCH", "/connections/atlas_default?update_mask=extra", edited)
     assert [token_requests("projects") for _ in range(3)] == [1, 0, 0]
     assert [token_requests(dag_id) for dag_id in ("rotation", "projects")] == [1, 0]
+
+
+def test_the_page_on_testing_your_own_dags_works_as_written(tmp_path):
+    page = DOCS / "how-to" / "test-your-dags.md"
+    (project,) = [block.parsed for block in blocks(page, "toml")]
+    loads, dag, *tests = [block.parsed for block in blocks(page, "python")]
+    files = {
+        "pyproject.toml": project,
+        "tests/conftest.py": loads,
+        "dags/project_names.py": dag,
+        "tests/test_project_names.py": "\n\n".join(tests),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        assert "`" + name + "`" in page.read_text()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "3 passed" in ran.stdout, ran.stdout + ran.stderr
