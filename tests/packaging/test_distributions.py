@@ -39,7 +39,7 @@ def test_the_description_for_a_package_index_has_no_relative_link_or_image(wheel
     description = email.message_from_bytes(archive.read(name)).get_payload()
     assert description.startswith("# airflow-provider-atlas")
     assert re.findall(r"\]\((?!https?:)[^)]*\)", description) == []
-    assert "docs/tutorial.md: from installation" in description
+    assert "connection and a first DAG in ten minutes: the tutorial." in description
 
 
 def test_sdist_and_wheel_pass_twine_check(distributions):
