@@ -254,7 +254,9 @@ class GivenToken(TokenSource):
         if not self._revoked:
             log.info("The given Atlas token ended with its client secret. The task uses the deployment's token.")
         self._revoked = True
-        return self._instead._replace(refused, max_wait, allowed)
+        # Not `_replace`: the deployment may have replaced a refused token just now, of the secret before this one.
+        token = self._instead._fetch(Renewal.MANDATORY, max_wait)
+        return token if token.value != refused.value else self._instead._replace(refused, max_wait, allowed)
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         if self._revoked:
