@@ -329,3 +329,39 @@ class AtlasApiError(AtlasError):
             return super()._sentence(status)
         response = ", ".join(filter(None, (status, self._request)))
         return f"Atlas refused{' with' if self.error_code else ':'} {self._begins_with.rstrip('.')} ({response})"
+
+
+class AtlasChangeRefused(AtlasApiError, AirflowFailException):
+    """The Administration API refused a change for a reason that does not pass: no retry helps."""
+
+
+class AtlasJobError(AtlasError):
+    """
+    Base of the two ways in which a wait for Atlas's work ends badly. ``description`` has Atlas's words.
+
+    :param summary: as of :class:`AtlasError`.
+    :param state: what Atlas stated last, such as ``stateName UPDATING``.
+    """
+
+    def __init__(self, summary: str | None = None, *, state: str | None = None, **response: Any) -> None:
+        super().__init__(summary, **response)
+        self.state = state
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the task waited."""
+        return self.waited
+
+
+class AtlasJobFailed(AtlasJobError, AirflowFailException):
+    """Atlas's work ended, and not as it should. A retry of the task would find the same job."""
+
+    summary = "The job in Atlas failed"
+    remedy = "Clear the task to request it again."
+
+
+class AtlasJobTimeout(AtlasJobError):
+    """Atlas's work did not end within ``max_wait``. It goes on, and a retry of the task waits for it again."""
+
+    summary = "The job in Atlas did not end within max_wait"
+    remedy = "It goes on in Atlas: a retry of the task waits for it again. Allow a longer max_wait."

@@ -78,11 +78,25 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": name,
-                "python-modules": [f"{package}.operators.token", f"{package}.operators.secret"],
+                "python-modules": [
+                    f"{package}.operators.{module}"
+                    for module in ("token", "secret", "api", "cluster", "backup", "search")
+                ],
             }
         ],
-        "sensors": [{"integration-name": name, "python-modules": [f"{package}.sensors.secret"]}],
-        "triggers": [{"integration-name": name, "python-modules": [f"{package}.triggers.token"]}],
+        "sensors": [
+            {
+                "integration-name": name,
+                "python-modules": [f"{package}.sensors.{module}" for module in ("secret", "api")],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": name,
+                "python-modules": [f"{package}.triggers.{module}" for module in ("token", "job")],
+            }
+        ],
+        "extra-links": [f"{package}.operators.link.AtlasLink"],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

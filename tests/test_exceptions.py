@@ -9,10 +9,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.exceptions import AtlasError
-from airflow_provider_atlas.triggers.events import load
+from airflow_provider_atlas.triggers.events import failure, load
 
 FINAL = {
     "AccessDenied",
+    "AtlasJobFailed",
     "CertificateRefused",
     "ClientSecretsInUse",
     "InvalidCall",
@@ -30,7 +31,7 @@ ERRORS = {
     for name, kind in vars(exceptions).items()
     if isinstance(kind, type) and issubclass(kind, AtlasError) and name != "RetryableResponse"
 }
-TYPES = sorted(set(ERRORS) - {"AtlasApiError"})
+TYPES = sorted(set(ERRORS) - {"AtlasApiError", "AtlasChangeRefused"})
 
 
 def test_every_final_type_exists():
@@ -69,3 +70,18 @@ def test_each_error_survives_pickling_with_its_data(name):
     error = getattr(exceptions, name)("Something happened", status=400, description="words")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), vars(again), str(again)) == (type(error), vars(error), str(error))
+
+
+def test_a_job_s_error_carries_its_state_its_seconds_and_atlas_s_words_through_an_event():
+    error = exceptions.AtlasJobFailed("The export failed", state="state Failed", description="no such bucket")
+    error.waited = 35.0
+    again = load(failure(error)["error"])
+    assert (type(again), again.state, again.seconds) == (exceptions.AtlasJobFailed, "state Failed", 35.0)
+    assert str(again) == "The export failed (no such bucket). Waited 35 s in all. Clear the task to request it again."
+
+
+def test_a_refused_change_fails_the_task_at_once_and_keeps_its_code_in_an_event():
+    error = exceptions.AtlasChangeRefused(status=409, error_code="CANNOT_PAUSE_NVME_CLUSTER", remedy="Scale it down.")
+    again = load(failure(error)["error"])
+    assert isinstance(again, AirflowFailException)
+    assert (again.error_code, again.remedy) == ("CANNOT_PAUSE_NVME_CLUSTER", "Scale it down.")

@@ -44,6 +44,9 @@ def test_every_module_and_class_in_the_provider_info_exists():
     for kind in ("hooks", "operators", "sensors", "triggers"):
         for module in info[kind][0]["python-modules"]:
             __import__(module)
+    for path in info["extra-links"]:
+        module, _, kind = path.rpartition(".")
+        assert hasattr(__import__(module, fromlist=[kind]), kind)
     (connection,) = info["connection-types"]
     assert connection["hook-class-name"] == f"{AtlasServiceAccountHook.__module__}.{AtlasServiceAccountHook.__name__}"
     assert connection["connection-type"] == AtlasServiceAccountHook.conn_type

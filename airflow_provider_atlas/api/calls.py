@@ -76,9 +76,11 @@ def run(
         broken = ServerError("The response of the Administration API is broken", status=status)
         wait = backoff.seconds(broken) if reads else None
         if wait is None or time.monotonic() + wait > deadline:
-            raise AtlasApiError(
+            unread = AtlasApiError(
                 f"The response to {method} {label} is not JSON", status=status, method=method, path=label
             )
+            unread.unknown_effect = not reads
+            raise unread
         log.info("%s", describe(broken, wait))
         time.sleep(wait)
 

@@ -60,6 +60,7 @@ REMEDIES = {
     "CANNOT_UPDATE_AND_PAUSE_CLUSTER": "Send paused in a request of its own, without another change.",
     "CANNOT_PAUSE_NVME_CLUSTER": "A cluster on NVMe storage cannot be paused: scale it down instead.",
     "TENANT_CLUSTER_UPDATE_UNSUPPORTED": _TENANT,
+    "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API": "Flex clusters cannot do this; what they can do is at .../flexClusters.",
     "CANNOT_RESTORE_TO_TARGET": "Choose a target cluster with enough disk and a version that the snapshot fits.",
     "NO_CHECKPOINT_FOR_PIT_RESTORE": "Choose a point in time within the cluster's restore window.",
     "SNAPSHOT_RETENTION_LESS_THAN_BACKUP_COMPLIANCE_POLICY": "Keep the snapshot as long as the backup policy demands.",

@@ -85,6 +85,7 @@ class AtlasServiceAccountHook(BaseHook):
     default_conn_name = "atlas_default"
     conn_type = CONNECTION_TYPE
     hook_name = HOOK_NAME
+    _masks = True  # whether Airflow masks its tokens in logs
 
     @cleared
     def __init__(
@@ -432,7 +433,7 @@ class AtlasServiceAccountHook(BaseHook):
         settings = settings or self.settings
         if self._source is not None and self._source.settings is settings:
             return self._source
-        running, tokens = self._task or task.current(), Tokens(settings)
+        running, tokens = self._task or task.current(), Tokens(settings, mask=self._masks)
         source: TokenSource
         if self._generated is not None:
             source = OwnToken(tokens, settings.max_wait, self._generated)

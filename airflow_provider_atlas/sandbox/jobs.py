@@ -38,8 +38,11 @@ class Job:
     began: float
     seconds: float
     end: Phase = "done"
-    id: str = field(default_factory=lambda: secrets.token_hex(12))
+    id: str = field(init=False)
     ticket: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+    def __post_init__(self) -> None:
+        self.id = f"{int(self.began):08x}{secrets.token_hex(8)}"  # as all ids of Atlas, it begins with the time
 
     @property
     def ended(self) -> float:

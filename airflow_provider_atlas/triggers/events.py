@@ -34,6 +34,17 @@ def result(event: Any, key: str) -> str:
     raise AtlasError("The task was resumed without an event that this release of the provider can read")
 
 
+def body(event: Any) -> Any:
+    """
+    What a job's wait brought.
+
+    :raises AtlasError: as :func:`result`.
+    """
+    if isinstance(event, Mapping) and event.get("status") == "success" and "body" in event:
+        return event["body"]
+    return result(event, "body")
+
+
 def revoked(event: Any) -> list[str]:
     """The sealed tokens that a trigger revoked, also if it failed at others."""
     text = event.get("revoked") if isinstance(event, Mapping) else None

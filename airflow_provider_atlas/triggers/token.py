@@ -81,7 +81,7 @@ class AtlasTokenTrigger(BaseTrigger):
         revoked: list[str] = []
         try:  # arguments of another release that are not numbers must end in an event, too
             self.started, self.deadline = self.started or self.moment, self.deadline or self.moment + 300
-            await _sleep_until(self.moment)
+            await sleep_until(self.moment)
             payload = {"status": "success", **await self._act(revoked)}
         except AtlasError as error:
             payload = events.failure(error)
@@ -295,7 +295,7 @@ async def _in_thread(call: Callable[[], T]) -> T:
     return await done
 
 
-async def _sleep_until(moment: float) -> None:
+async def sleep_until(moment: float) -> None:
     """Sleep until a wall-clock time. A clock that steps back does not prolong it; one that steps forward ends it."""
     left = min(moment - time.time(), LONGEST_WAIT)
     end = time.monotonic() + left

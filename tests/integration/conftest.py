@@ -24,7 +24,11 @@ def airflow(sandbox, tmp_path_factory):
     wrong = {**right, "password": "mdb_sa_sk_Some-Other_Secret"}
     with PrivateAirflow(
         dags,
-        connections={"atlas_default": right, "atlas_wrong": wrong},
+        connections={
+            "atlas_default": right,
+            "atlas_wrong": wrong,
+            "atlas_jobs": {**right, "extra": '{"cache_scope": "deployment"}'},
+        },
         environment={"PYTHONPATH": str(Path(__file__).parent / "importable")},
     ) as running:
         leaks.watch(running)

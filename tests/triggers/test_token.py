@@ -220,7 +220,7 @@ def test_a_clock_that_steps_prolongs_no_wait(mocker, step, longest):
     real = time.time
 
     async def main():
-        waiting = asyncio.create_task(module._sleep_until(real() + 0.6))
+        waiting = asyncio.create_task(module.sleep_until(real() + 0.6))
         await asyncio.sleep(0.1)
         mocker.patch.object(module.time, "time", lambda: real() + step)
         await waiting

@@ -1,0 +1,42 @@
+"""Mapped and deferred jobs on a real Airflow: each ends, with few tokens and no more looks than intervals."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from harness import leaks
+
+
+@pytest.fixture(autouse=True)
+def sandbox_as_before(sandbox):
+    before = sandbox.page_total, sandbox.change_seconds, sandbox.token_cap
+    yield
+    sandbox.page_total, sandbox.change_seconds, sandbox.token_cap = before
+
+
+def pause_all(airflow, sandbox, size, seconds, timeout):
+    sandbox.page_total, sandbox.change_seconds = max(sandbox.page_total, size), seconds
+    sandbox.reset_counters()
+    run = airflow.run_dag("pauses", {"size": size}, timeout)
+    states = Counter(state for (task, _), state in run.tasks.items() if task == "pause")
+    counters = sandbox.counters
+    print(f"\n{states} in {run.duration:.0f} s; {counters.token_requests} tokens, {counters.api_requests} requests")
+    assert states == {"success": size}, "\n".join(run.errors(airflow.logs()))
+    assert counters.token_requests <= 2
+    assert counters.cluster_changes == size
+    # A look before the change, the change, and a look each interval, the first one after 30 s.
+    assert counters.api_requests <= size * (2 + 1 + max(seconds - 30, 0) / 10 + 2)
+    needles = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
+    assert leaks.search(needles, airflow).leaks == []
+
+
+def test_twenty_mapped_pauses_are_deferred_and_succeed_with_two_tokens_at_most(airflow, sandbox):
+    pause_all(airflow, sandbox, 20, 20.0, 150)
+
+
+@pytest.mark.fleet
+def test_two_hundred_mapped_pauses_succeed_with_two_tokens_at_most(airflow, sandbox):
+    sandbox.token_cap = 100
+    pause_all(airflow, sandbox, 200, 300.0, 1500)

@@ -1,0 +1,276 @@
+"""Snapshots, restores, exports and search indexes: each job is made once, whatever fails, and waited for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_atlas.api.codes import BUSY, DONE, REMEDIES
+from airflow_provider_atlas.exceptions import AtlasChangeRefused, AtlasJobFailed, AtlasJobTimeout, InvalidCall
+from airflow_provider_atlas.operators.backup import (
+    AtlasCreateSnapshotOperator,
+    AtlasExportSnapshotOperator,
+    AtlasRestoreSnapshotOperator,
+)
+from airflow_provider_atlas.operators.search import AtlasCreateSearchIndexOperator
+from airflow_provider_atlas.sandbox.refusals import CODES
+from tests.operators.jobs import CLUSTERS, PROJECT, context_of, on_clock, run
+
+BUCKET = "6d0000000000000000000000"
+PLACE = {"task_id": "job", "project_id": PROJECT, "cluster_name": "cluster-0"}
+TARGET = {"target_project_id": PROJECT, "target_cluster_name": "cluster-1", "confirm_target": "cluster-1"}
+
+
+@pytest.fixture
+def sandbox(atlas_sandbox, clock, monkeypatch, hook):
+    on_clock(clock, atlas_sandbox, monkeypatch)
+    hook.run(CLUSTERS)
+    return atlas_sandbox
+
+
+@pytest.fixture(params=[True, False], ids=["deferred", "on the worker"])
+def deferrable(request):
+    return request.param
+
+
+@pytest.fixture
+def snapshot_id(sandbox, clock, hook):
+    made = hook.run(f"{CLUSTERS}/cluster-0/backup/snapshots", "POST", json={"description": "x", "retentionInDays": 1})
+    clock.now += 400
+    return made["id"]
+
+
+def snapshot(**kwargs):
+    return AtlasCreateSnapshotOperator(**{**PLACE, "description": "nightly", **kwargs})
+
+
+def restore(**kwargs):
+    return AtlasRestoreSnapshotOperator(**{**PLACE, **TARGET, **kwargs})
+
+
+def export(**kwargs):
+    return AtlasExportSnapshotOperator(**{**PLACE, "export_bucket_id": BUCKET, **kwargs})
+
+
+def index(**kwargs):
+    names = {"database": "shop", "collection": "items & more", "index_name": "default"}
+    return AtlasCreateSearchIndexOperator(**{**PLACE, **names, "definition": {"mappings": {"dynamic": True}}, **kwargs})
+
+
+KINDS = {"snapshot": snapshot, "restore": restore, "export": export, "index": index}
+
+
+@pytest.fixture(params=KINDS)
+def make(request, snapshot_id):
+    def make(**kwargs):
+        given = {"snapshot_id": snapshot_id} if request.param in ("restore", "export") else {}
+        return KINDS[request.param](**given, **kwargs)
+
+    make.kind = request.param
+    return make
+
+
+def jobs(sandbox, kind):
+    found = [job for job in sandbox.jobs.values() if job.kind == kind]
+    return [job for job in found if job.given.get("description") != "x"]
+
+
+def test_a_job_is_made_once_and_waited_for(sandbox, clock, make, deferrable):
+    began = clock.now
+    result = run(make(deferrable=deferrable))
+    (job,) = jobs(sandbox, make.kind)
+    assert job.id in result.values()
+    assert clock.now - began >= sandbox.job_seconds
+
+
+def test_a_snapshot_says_what_it_made(sandbox, clock, deferrable):
+    result = run(snapshot(deferrable=deferrable, retention_days=3))
+    assert set(result) == {"snapshot_id", "status", "created_at", "expires_at"}
+    (job,) = jobs(sandbox, "snapshot")
+    assert job.given["description"].startswith("nightly [airflow-")
+    assert job.given["retentionInDays"] == 3
+
+
+def test_a_restore_waits_until_its_target_is_idle(sandbox, clock, snapshot_id, deferrable):
+    sandbox.stale_seconds = 100
+    run(restore(snapshot_id=snapshot_id, deferrable=deferrable))
+    assert not sandbox.clusters[0]["cluster-1"].is_busy(clock.now)
+
+
+@pytest.mark.parametrize("form", [float, str, lambda at: datetime.fromtimestamp(at, UTC).isoformat()])
+def test_a_point_in_time_is_restored(sandbox, clock, deferrable, form):
+    at = int(clock.now - 1000)
+    run(restore(point_in_time=form(at), deferrable=deferrable))
+    (job,) = jobs(sandbox, "restore")
+    assert (job.given["deliveryType"], job.given["pointInTimeUTCSeconds"]) == ("pointInTime", at)
+
+
+def test_a_vector_index_is_built(sandbox, clock, deferrable):
+    fields = [{"type": "vector", "path": "v", "numDimensions": 3, "similarity": "cosine"}]
+    result = run(index(index_type="vectorSearch", definition={"fields": fields}, deferrable=deferrable))
+    assert result["status"] == "READY"
+
+
+def test_an_index_that_is_there_already_is_taken_if_it_is_the_same(sandbox, clock, deferrable):
+    run(index(deferrable=deferrable))
+    run(index(deferrable=deferrable))
+    assert len(jobs(sandbox, "index")) == 1
+    with pytest.raises(AtlasJobFailed, match="exists with another definition"):
+        run(index(deferrable=deferrable, definition={"mappings": {"dynamic": False}}))
+
+
+def test_a_job_that_fails_fails_the_task(sandbox, clock, make, deferrable):
+    sandbox.fail_next("api", kind="fail_job", method="POST")
+    with pytest.raises(AtlasJobFailed) as caught:
+        run(make(deferrable=deferrable))
+    assert caught.value.seconds >= 300
+
+
+@pytest.mark.parametrize("kind", ["restore", "export"])
+def test_a_job_that_is_cancelled_fails_the_task(sandbox, clock, snapshot_id, deferrable, kind):
+    sandbox.fail_next("api", kind="cancel_job", method="POST")
+    with pytest.raises(AtlasJobFailed, match=r"(?i)cancelled"):
+        run(KINDS[kind](snapshot_id=snapshot_id, deferrable=deferrable))
+
+
+def test_a_failed_export_says_why_in_atlas_s_words(sandbox, clock, snapshot_id, deferrable):
+    sandbox.fail_next("api", kind="fail_job", method="POST")
+    with pytest.raises(AtlasJobFailed, match="The sandbox was told to let it fail"):
+        run(export(snapshot_id=snapshot_id, deferrable=deferrable))
+
+
+def test_a_retry_takes_up_its_own_job_and_a_clear_makes_another(sandbox, clock, make, deferrable):
+    task = make(deferrable=deferrable, max_wait=100, retries=2)
+    run_started = clock.now - 3
+    with pytest.raises(AtlasJobTimeout):
+        run(task)
+    task.max_wait = 3600
+    run(task, context_of(task, try_number=2, run_started=run_started))
+    assert len(jobs(sandbox, make.kind)) == 1
+    clock.now += 4000
+    run(task, context_of(task, try_number=3, max_tries=4))
+    assert len(jobs(sandbox, make.kind)) == (1 if make.kind == "index" else 2)
+
+
+def test_a_retry_does_not_take_another_task_s_job(sandbox, clock, make, deferrable):
+    if make.kind in ("index", "restore"):  # told by name; told by what is restored and where to
+        pytest.skip("these have no mark")
+    first = make(deferrable=deferrable, retries=1)
+    run(first, context_of(first, map_index=0))
+    run(first, context_of(first, map_index=1, try_number=2))
+    assert len(jobs(sandbox, make.kind)) == 2
+
+
+FAULTS = [
+    {"status": 500},
+    {"status": 503},
+    {"status": 429, "headers": {"Retry-After": "20"}},
+    {"kind": "drop"},
+    {"kind": "lost"},
+    {"kind": "lost", "status": 503},
+    {"kind": "lost", "status": 500},
+    {"kind": "lost", "error_code": "UNEXPECTED_ERROR"},
+    {"kind": "lost", "status": 200, "body": b"<html>"},
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_fault_of_atlas_makes_no_job_twice_and_loses_none(sandbox, clock, make, deferrable, fault, method):
+    sandbox.fail_next("api", method=method, **fault)
+    run(make(deferrable=deferrable))
+    assert len(jobs(sandbox, make.kind)) == 1
+
+
+@pytest.mark.parametrize("code", BUSY)
+def test_a_refusal_that_passes_is_waited_for(sandbox, clock, make, code):
+    sandbox.refuse_next(code, times=3, method="POST")
+    run(make(deferrable=True))
+    assert len(jobs(sandbox, make.kind)) == 1
+
+
+@pytest.mark.parametrize("code", sorted({*REMEDIES} - {"USER_CANNOT_ACCESS_GROUP"}))
+def test_a_final_refusal_fails_at_once_with_its_remedy(sandbox, clock, make, code):
+    began = clock.now
+    sandbox.refuse_next(code, method="POST", **({} if code in CODES else {"status": 400}))
+    with pytest.raises(AtlasChangeRefused) as caught:
+        run(make(deferrable=True))
+    assert REMEDIES[code] in str(caught.value)
+    assert clock.now == began
+    assert jobs(sandbox, make.kind) == []
+
+
+@pytest.mark.parametrize("code", DONE)
+def test_already_so_is_never_taken_for_a_job_that_is_not_there(sandbox, clock, make, code):
+    sandbox.refuse_next(code, method="POST")
+    with pytest.raises(AtlasChangeRefused):
+        run(make(deferrable=True))
+    assert jobs(sandbox, make.kind) == []
+
+
+@pytest.mark.parametrize("busy", ["change", "snapshot", "restore"])
+def test_a_busy_cluster_is_waited_for(sandbox, clock, hook, make, deferrable, snapshot_id, busy):
+    for name in ("cluster-0", "cluster-1"):
+        if busy == "change":
+            hook.run(f"{CLUSTERS}/{name}", "PATCH", json={"paused": True})
+            clock.now += 130
+            hook.run(f"{CLUSTERS}/{name}", "PATCH", json={"paused": False})
+        elif busy == "snapshot":
+            body = {"description": "x", "retentionInDays": 1}
+            hook.run(f"{CLUSTERS}/{name}/backup/snapshots", "POST", json=body)
+        else:
+            target = {"targetGroupId": PROJECT, "targetClusterName": name}
+            body = {"deliveryType": "automated", "snapshotId": snapshot_id, **target}
+            hook.run(f"{CLUSTERS}/cluster-0/backup/restoreJobs", "POST", json=body)
+    before = len(jobs(sandbox, make.kind))
+    clock.now += 61
+    run(make(deferrable=deferrable))
+    assert len(jobs(sandbox, make.kind)) == before + 1
+
+
+def test_a_restore_wants_its_target_confirmed(sandbox, snapshot_id):
+    with pytest.raises(ValueError, match="confirm_target must be the target's name"):
+        restore(snapshot_id=snapshot_id, confirm_target=None)
+    with pytest.raises(InvalidCall, match="confirm_target must be 'cluster-1'"):
+        run(restore(snapshot_id=snapshot_id, confirm_target="cluster-2"))
+    assert jobs(sandbox, "restore") == []
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"snapshot_id": "1", "point_in_time": 1}])
+def test_a_restore_is_of_one_thing(kwargs):
+    with pytest.raises(ValueError, match="one of snapshot_id and point_in_time"):
+        restore(**kwargs)
+
+
+def test_a_time_that_is_none_is_refused(sandbox):
+    with pytest.raises(InvalidCall, match="must be a time"):
+        run(restore(point_in_time="yesterday"))
+
+
+def test_a_paused_target_fails_with_its_remedy(sandbox, clock, snapshot_id, deferrable):
+    sandbox.clusters[0]["cluster-1"].paused_since = clock.now
+    with pytest.raises(AtlasChangeRefused, match="Resume the cluster first"):
+        run(restore(snapshot_id=snapshot_id, deferrable=deferrable))
+
+
+@pytest.mark.parametrize(("kind", "cancelled"), [("index", True), ("restore", False), ("export", False)])
+def test_a_killed_task_cancels_what_can_be_cancelled(sandbox, clock, snapshot_id, caplog, kind, cancelled):
+    given = {"snapshot_id": snapshot_id} if kind != "index" else {}
+    task = KINDS[kind](deferrable=False, max_wait=100, **given)
+    with pytest.raises(AtlasJobTimeout):
+        run(task)
+    task.on_kill()
+    assert (jobs(sandbox, kind) == []) is cancelled
+    assert ("Cancelled the job at" in caplog.text) or ("cannot cancel this job" in caplog.text)
+
+
+def test_an_index_that_another_made_is_not_cancelled(sandbox, clock, hook):
+    run(index())
+    (job,) = jobs(sandbox, "index")
+    job.seconds = 10_000
+    task = index(max_wait=100, deferrable=False)
+    with pytest.raises(AtlasJobTimeout):
+        run(task)
+    task.on_kill()
+    assert len(jobs(sandbox, "index")) == 1
