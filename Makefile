@@ -23,9 +23,9 @@ $(UV):
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv nox
 
 $(VENV)/installed-$(AIRFLOW): pyproject.toml $(UV)
-	@echo "Installing Airflow $(AIRFLOW) and this provider into $(VENV)"
+	@echo "Installing Airflow $(AIRFLOW) and this provider into $(VENV): some 200 packages, about a minute"
 	@PYTHONPATH=.tools $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
-	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python "apache-airflow==$(AIRFLOW)" -e ".[sandbox]" \
 	    --group test --group lint --group bench --group docs $(MORE)
 	@touch $@
 

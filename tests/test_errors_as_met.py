@@ -71,7 +71,7 @@ MET: dict[str, tuple[Callable[[Stored], object], str, str, str]] = {
     "sealed token of another connection": (
         lambda stored: stored.run(token=sealed(AtlasServiceAccountHook(**OTHER))),
         "InvalidSealedToken",
-        "The sealed token is damaged, or was sealed by another account or with another secret.",
+        "The sealed token is damaged, or sealed by another service account or with another secret.",
         "with the same Atlas connection",
     ),
     "token of a DAG run after its end": (

@@ -11,6 +11,7 @@ import copy
 import re
 import threading
 import time
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,6 +53,8 @@ TEST_TIMEOUT = 2.5
 #: The Test button looks at the client secret's expiry with requests that take less, and only after a fast response.
 LOOK_TIMEOUT = 1.0
 
+#: A session remembers so many tokens that were refused.
+REMEMBERED = 8
 #: What a Bearer token consists of (RFC 6750, 2.1).
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
@@ -454,17 +457,19 @@ class _SessionSource:
 
     def __init__(self, hook: AtlasServiceAccountHook) -> None:
         self._hook = hook
+        self._refused: deque[str] = deque(maxlen=REMEMBERED)
 
     def get(self, max_wait: float) -> AccessToken:
         return self._hook._with_source(lambda source: source.get(max_wait))
 
     def replace(self, refused: AccessToken, max_wait: float) -> AccessToken | None:
+        self._refused.append(refused.value)
         self._hook.current.token_refused(self._hook.settings, refused.value)
 
         def other(source: TokenSource) -> AccessToken | None:
-            # One of another secret, or of another thread: the refusal was not about it.
+            # One of another secret, or of another thread: no refusal was about it.
             token = source.get(max_wait)
-            return token if token.value != refused.value else source.replace(refused, max_wait)
+            return token if token.value not in self._refused else source.replace(token, max_wait)
 
         return self._hook._with_source(other)
 

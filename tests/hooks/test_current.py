@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.cache import task
-from airflow_provider_atlas.hooks import current
+from airflow_provider_atlas.hooks import current, tokens
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.operators.token import GenerateTokenOperator, RevokeTokenOperator
 
@@ -271,6 +271,26 @@ def test_a_given_token_survives_two_rotations_within_a_minute(rotate, store, atl
         hook.run(GROUPS)
         task._caches.clear()
     hook.run(GROUPS)
+
+
+def test_a_given_token_survives_a_rotation_while_it_waits_for_another_because_of_one(
+    rotate, store, atlas_sandbox, mocker
+):
+    first = AtlasServiceAccountHook()
+    hook = AtlasServiceAccountHook(token=first.seal(first.generate_token()))
+    hook.run(GROUPS)
+    rotate()
+    real, waits = tokens.GivenToken._replace, []
+
+    def replace(*arguments):
+        found = real(*arguments)
+        if not waits:
+            waits.append(rotate())
+        return found
+
+    mocker.patch.object(tokens.GivenToken, "_replace", replace)
+    hook.run(GROUPS)
+    assert len(waits) == 1
 
 
 def test_a_task_that_starts_after_the_rotation_replaces_the_given_token_as_well(rotate, store, atlas_sandbox):

@@ -78,6 +78,6 @@ def test_an_interruption_is_raised_after_a_call_that_has_begun_and_prevents_any_
         uninterrupted(call)
     assert len(done) == calls
     for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
+        if thread.name == "atlas-request":
             thread.join(10)
     assert len(done) == calls
