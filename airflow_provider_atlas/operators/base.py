@@ -84,6 +84,9 @@ class AtlasBaseOperator(BaseOperator):
         if wait is not None and isinstance(error, RateLimited) and error.status is not None:
             machine.note_rate_limit(settings.account, action, now + wait)
         moment = now + max(wait or 0.0, SHORTEST_DEFERRAL)
+        if isinstance(error, RateLimited):
+            error.allowed = settings.max_wait
+            error.remedy = error.remedy_deferrable if self.deferrable else error.remedy
         if not self.deferrable or wait is None or moment > deadline:
             raise error
         metrics.waiting(error, moment - now)
