@@ -11,7 +11,7 @@ ROUNDS ?= 10
 # The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-stores test-form screenshots test-postgres test-distributed test-faults test-versions test-lowest fuzz demo bench docs build clean
+.PHONY: help install lint types unit test test-fleets test-stores test-form screenshots test-postgres test-distributed test-faults test-mock test-versions test-matrix test-lowest fuzz demo bench docs build release clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -78,8 +78,15 @@ test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minut
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds 3 --slow --write docs/measured/faults-slow.md
 
+test-mock: install  ## Have prism, a mock of others, validate each request of the scoreboard; needs npm and ATLAS_OPENAPI
+	npm install --silent --no-audit --no-fund --prefix .tools/prism @stoplight/prism-cli
+	ATLAS_PRISM=.tools/prism/node_modules/.bin/prism $(BIN)/pytest -m mock -s
+
 test-versions: $(UV)  ## Run the unit tests on each older supported Airflow, and tests on a real 2.11
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox
+
+test-matrix: $(UV)  ## Run the unit tests on each supported Airflow with each of its Pythons, and on a pre-release; an hour
+	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox -s matrix prerelease --no-error-on-missing-interpreters
 
 bench: install  ## Measure speed and cost compared with peers, into docs/measured; an hour and a half
 	@mkdir -p docs/measured
@@ -108,5 +115,17 @@ build: install  ## Build wheel and source distribution
 	$(BIN)/python -m twine check --strict dist/*
 	@ls dist
 
+release: install  ## What a release needs: sdist and wheel, an SBOM of what the wheel installs, and a check of its licences
+	@rm -rf dist .venv-release
+	$(UV) build --no-sources --quiet --python $(BIN)/python --out-dir dist
+	@$(UV) venv --quiet --python $(PYTHON) .venv-release
+	@$(UV) pip install --no-sources --quiet --python .venv-release/bin/python "apache-airflow==$(AIRFLOW)" dist/*.whl
+	@$(UV) pip install --quiet --python $(BIN)/python --group release
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/cyclonedx-py environment --of JSON -o dist/sbom.cdx.json .venv-release/bin/python
+	@# text-unidecode comes with Airflow, under the Artistic License or the GPL, as one chooses.
+	$(BIN)/pip-licenses --ignore-packages text-unidecode --python .venv-release/bin/python --partial-match --fail-on "GNU General Public;GNU Affero;AGPL" --summary
+	@ls dist
+
 clean:  ## Remove everything that make created
-	rm -rf docs/_build .venv .venv-distributed .venv-lowest .nox .hypothesis .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf docs/_build .venv .venv-distributed .venv-lowest .venv-release .nox .hypothesis .tools dist .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -1,6 +1,7 @@
 """
-Every Airflow that is supported, each in an environment of its own below `.nox`; `make test-versions` runs them, and
-`make test-postgres` those that write a Variable as delete and insert.
+Every Airflow that is supported, each in an environment of its own below `.nox`. `make test-versions` runs the older
+ones, `make test-postgres` those that write a Variable as delete and insert, and `make test-matrix` each with the oldest
+and the newest Python that it takes.
 
 `make test` runs the same tests on the newest, in `.venv`; so it is left out unless it is named.
 """
@@ -15,6 +16,17 @@ import nox
 OLDEST, *BETWEEN, NEWEST = AIRFLOWS = ("2.11.2", "3.0.6", "3.1.8", "3.2.2", "3.3.2")
 #: Airflow 3.0 shows no provider's connection form without the provider fab.
 MORE = {"3.0.6": ["apache-airflow-providers-fab"]}
+
+#: The Pythons of the matrix. Where an interpreter is missing, nox says so and skips the session.
+PYTHONS = {
+    "2.11.2": ("3.11", "3.12"),
+    "3.0.6": ("3.11", "3.12"),
+    "3.1.8": ("3.11", "3.13"),
+    "3.2.2": ("3.11", "3.13", "3.14"),
+    "3.3.2": ("3.11", "3.12", "3.13", "3.14"),
+}
+#: The newest pre-release may fail: it is a report.
+PRERELEASE = ("3.4.0b2", "3.13")
 
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
@@ -36,6 +48,22 @@ def run(session: nox.Session, airflow: str, *arguments: str, packages: Sequence[
 def unit(session: nox.Session, airflow: str) -> None:
     """Unit tests."""
     run(session, airflow, "-m", "not slow", "-n", "2", "--dist", "loadfile")
+
+
+@nox.session
+@nox.parametrize("python,airflow", [(python, airflow) for airflow, each in PYTHONS.items() for python in each])
+def matrix(session: nox.Session, airflow: str) -> None:
+    """Unit tests on each Python."""
+    run(session, airflow, "-m", "not slow", "-n", "2", "--dist", "loadfile")
+
+
+@nox.session(python=PRERELEASE[1])
+def prerelease(session: nox.Session) -> None:
+    """Unit tests on the newest pre-release of Airflow."""
+    session.install("--prerelease=allow", f"apache-airflow=={PRERELEASE[0]}", "-e", ".[sandbox]", "--group", "test")
+    arguments = ("-m", "not slow", "-n", "2", "--dist", "loadfile")
+    home = {"AIRFLOW_HOME": str(Path(session.create_tmp()).resolve())}
+    session.run("pytest", "-q", *arguments, *session.posargs, env=home, success_codes=[0, 1])
 
 
 @nox.session

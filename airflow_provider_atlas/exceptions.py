@@ -41,14 +41,21 @@ class AtlasError(Exception):
         self.description = description
         self.waited: float | None = None  # seconds, set by the code that stopped waiting
         self.unknown_effect = False  # of a change: Atlas may have made it; set by the code that sent it
+        self.told = False  # whether the log has its remedy; set on the way out of this package
 
     def __str__(self) -> str:
-        code = " ".join(part for part in (f"HTTP {self.status}" if self.status else "", self.error or "") if part)
-        response = ": ".join(part for part in (code, self.description or "") if part)
-        sentence = f"{self.args[0]} ({response})." if response else f"{self.args[0]}."
+        sentence = self._sentence(f"HTTP {self.status}" if self.status else "")
         waited = f" Waited {self.waited:.0f} s in all." if self.waited else ""
         effect = " Atlas may have made the change: look before you request it again." if self.unknown_effect else ""
-        return f"{sentence}{waited}{effect} {self.remedy}".rstrip()
+        return f"{sentence}.{waited}{effect} {self.remedy}".rstrip()
+
+    def _sentence(self, status: str) -> str:
+        code = " ".join(filter(None, (status, self.error)))
+        response = ": ".join(filter(None, (code, self.description)))
+        return f"{self._cause()} ({response})" if response else self._cause()
+
+    def _cause(self) -> str:
+        return str(self.args[0])
 
 
 class InvalidConnection(AtlasError, AirflowFailException):
@@ -150,6 +157,11 @@ class RateLimited(RetryableResponse):
         "Allow a longer wait (max_wait), defer (deferrable=True), or share one token between tasks "
         "(cache_scope=deployment, or one sealed token for a DAG run)."
     )
+    #: The remedy in a task that is deferrable already.
+    remedy_deferrable = (
+        "Allow a longer wait (max_wait), or share one token between tasks (cache_scope=deployment, or one sealed token "
+        "for a DAG run)."
+    )
 
     def __init__(
         self,
@@ -162,6 +174,12 @@ class RateLimited(RetryableResponse):
         super().__init__(summary, **response)
         self.limit = limit
         self.window = window
+        self.allowed: float | None = None  # seconds that the call may wait; set by the code that stopped waiting
+
+    def _cause(self) -> str:
+        asked = f": Atlas asks to wait {self.retry_after:.0f} s" if self.retry_after is not None else ""
+        allowed = f"{',' if asked else ':'} max_wait allows {self.allowed:.0f} s" if self.allowed is not None else ""
+        return f"{self.args[0]}{asked if self.allowed is not None else ''}{allowed}"
 
 
 class ServiceUnavailable(RetryableResponse):
@@ -210,13 +228,16 @@ class TokenExpired(AtlasError, AirflowFailException):
     """A token that another task generated has expired or was revoked. This hook must not request another."""
 
     summary = "The token that this task was given is no longer valid"
-    remedy = "A token lives for an hour. For DAG runs that take longer use cache_scope=deployment."
+    remedy = (
+        "Generate the token closer to its use: it expires after an hour. For DAG runs that take longer use "
+        "cache_scope=deployment."
+    )
 
 
 class InvalidSealedToken(AtlasError, AirflowFailException):
     """A text that does not open as a token sealed with this service account's secret."""
 
-    summary = "This is not a sealed token of this service account"
+    summary = "The token must be a sealed one; this is not a sealed token of this service account"
     remedy = "Pass what GenerateTokenOperator returned or hook.seal() made, with the same Atlas connection."
 
 
@@ -286,8 +307,11 @@ class AtlasApiError(AtlasError):
         meaning: str = "final",
         remedy: str = "",
     ) -> None:
-        request = f"{method} {path}" if method and path else "the request"
-        summary = summary or f"The Atlas Administration API refused {request}"
+        request = f"{method} {path}" if method and path else ""
+        words = ": ".join(filter(None, (error_code, detail or reason)))
+        self._begins_with = "" if summary else words  # a path may be as long as what a log shows of a line
+        self._request = request
+        summary = summary or f"The Atlas Administration API refused {request or 'the request'}"
         super().__init__(summary, status=status, error=error_code, description=detail or reason)
         self.method = method
         self.path = path
@@ -299,6 +323,12 @@ class AtlasApiError(AtlasError):
         self.retry_after = retry_after
         self.meaning = meaning
         self.remedy = remedy
+
+    def _sentence(self, status: str) -> str:
+        if not self._begins_with:
+            return super()._sentence(status)
+        response = ", ".join(filter(None, (status, self._request)))
+        return f"Atlas refused{' with' if self.error_code else ':'} {self._begins_with.rstrip('.')} ({response})"
 
 
 class AtlasChangeRefused(AtlasApiError, AirflowFailException):

@@ -33,7 +33,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "max_wait": {
         "label": "Longest wait",
-        "description": "Seconds that a call may wait for Atlas's rate limit in all, 300 if empty; 0 never waits.",
+        "description": "Seconds that a call may wait for Atlas in all, 300 if empty; 0 waits for other tasks only.",
         "schema": {"type": ["integer", "null"], "minimum": 0},
     },
     "ca_bundle": {
@@ -61,7 +61,7 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
         "login": "mdb_sa_id_...",
         "password": "mdb_sa_sk_...",
         "host": "https://cloud.mongodb.com",
-        "port": "443",
+        "port": "enter 443: the Test button needs a port",
     },
 }
 
@@ -124,7 +124,9 @@ def get_provider_info() -> dict[str, Any]:
                         "Whether a connection's extra may name a CA bundle of its own.", "boolean", "False"
                     ),
                     "max_wait": _option(
-                        "Seconds that a call may wait for Atlas in all; 0 never waits.", "float", "300"
+                        "Seconds that a call may wait for Atlas in all; 0 waits only for other tasks' requests.",
+                        "float",
+                        "300",
                     ),
                 },
             }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from airflow_provider_atlas.sandbox import Sandbox
@@ -19,10 +19,10 @@ from harness.airflow import PrivateAirflow
 SIZES = (20, 60, 120)
 #: DAG, and its name in table and plot.
 OURS = {
-    "deployment": "this provider, deployment scope",
-    "dag_run": "this provider, DAG run scope",
-    "task_scope": "this provider, task scope",
-    "deferred": "this provider, task scope, deferred",
+    "deployment": "deployment scope",
+    "dag_run": "DAG run scope",
+    "task_scope": "task scope",
+    "deferred": "task scope, deferred",
 }
 PEERS = {
     "tenacity": "requests and tenacity",
@@ -40,6 +40,17 @@ COSTS = (
     "active_tokens_left",
     "plain_text_tokens",
 )
+#: Heading of a column of the table, and what it shows.
+COLUMNS = {
+    "ok": "succeeded",
+    "token requests": "token_requests",
+    "429s": "refused_429",
+    "failed tries": "failed_tries",
+    "slot-s": "slot_seconds",
+    "wall s": "wall_seconds",
+    "tokens left": "active_tokens_left",
+    "plain text": "plain_text_tokens",
+}
 LIMIT, WINDOW, CAP = 10, 6.0, 100
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "docs" / "measured"
@@ -94,22 +105,26 @@ def measure(airflow: PrivateAirflow, sandbox: Sandbox, fleet: str, conn: str, si
     )
 
 
-def worse(row: Measured, rows: list[Measured]) -> str:
+def worse(row: Measured, rows: list[Measured]) -> list[str]:
     """The costs in which a fleet of ours is worse than the best peer of its size. Empty for other fleets."""
-    peers = [peer for peer in rows if peer.fleet in PEERS and peer.size == row.size]
+    peers = [peer for peer in rows if peer.fleet in PEERS]
     if row.fleet not in OURS or not peers:
-        return ""
-    better = [name for name in COSTS if getattr(row, name) > min(getattr(peer, name) for peer in peers)]
-    return ", ".join(name.replace("_", " ") for name in better) or "nothing"
+        return []
+    return [name for name in COSTS if getattr(row, name) > min(getattr(peer, name) for peer in peers)]
 
 
 def table(rows: list[Measured]) -> str:
-    """A Markdown table."""
-    columns = [field.name for field in fields(Measured)]
-    lines = [[*(column.replace("_", " ") for column in columns), "worse than best peer"], ["---"] * (len(columns) + 1)]
+    """Markdown tables, one for each size. Costs in which a fleet of ours is worse than the best peer are in bold."""
+    return "\n".join(_table([row for row in rows if row.size == size]) for size in sorted({row.size for row in rows}))
+
+
+def _table(rows: list[Measured]) -> str:
+    head = [f"{rows[0].size} tasks, floor {max(row.floor_seconds for row in rows)} s", *COLUMNS]
+    lines = [head, ["---", *["--:"] * len(COLUMNS)]]
     for row in rows:
-        _, *values = asdict(row).values()
-        lines.append([FLEETS[row.fleet], *map(str, values), worse(row, rows)])
+        values = {name: str(getattr(row, name)) for name in COLUMNS.values()}
+        values |= {name: f"**{values[name]}**" for name in worse(row, rows)}
+        lines.append([FLEETS[row.fleet], *values.values()])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -1,5 +1,7 @@
 """
-`python -m demo`: start a local Atlas and a private Airflow, run two example DAGs, and print a table of the results.
+`python -m demo`: start a local Atlas and a private Airflow, run three example DAGs, and print a table of the results.
+
+The third rotates the client secret twice while tasks in each scope use it; the old secret is deleted each time.
 
 Every number in the table is measured: the sandbox counts its requests, the database lists the tasks that ran, and a
 search of everything that Airflow wrote finds secrets. Exit status 0 means that all runs succeeded and no secret was
@@ -9,15 +11,20 @@ found. With `KEEP=1` in the environment, Airflow stays up until Ctrl-C.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow_provider_atlas.sandbox import Sandbox
+from airflow_provider_atlas.sandbox.resources import ORG_ID
 from demo.show import Show
 from harness import leaks
 from harness.airflow import EXAMPLES, PrivateAirflow
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from harness.runs import DagRunResult
 
 RATE_LIMIT = 10
+USER, PASSWORD = "rotation", "of-the-demo-only"
 
 
 def run(show: Show, airflow: PrivateAirflow, dag_id: str, begin: Callable[[str], str], how: str) -> DagRunResult:
@@ -46,6 +54,41 @@ def run(show: Show, airflow: PrivateAirflow, dag_id: str, begin: Callable[[str],
         result = airflow.wait(dag_id, begin(dag_id))
         outcome.append(f"{result.state}, {len(result.tasks)} tasks")
     return result
+
+
+def user_of_the_api(stack: contextlib.ExitStack) -> dict[str, str]:
+    """Settings with a user who may edit connections: the rotation stores the new secret through Airflow's API."""
+    file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "passwords.json"
+    file.write_text(json.dumps({USER: PASSWORD}))
+    prefix = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER"
+    return {f"{prefix}_USERS": f"{USER}:admin", f"{prefix}_PASSWORDS_FILE": str(file)}
+
+
+def rotations(show: Show, airflow: PrivateAirflow, sandbox: Sandbox, secrets: list[str]) -> list[DagRunResult]:
+    """
+    Rotate the client secret twice beneath tasks of all scopes.
+
+    :param secrets: gets the new secrets, to search for
+    """
+    account = sandbox.accounts[sandbox.client_id]
+    organization = f"{ORG_ID:024x}"
+    user = {"connection_id": "airflow_api", "conn_type": "http", "host": airflow.url}
+    airflow.rest.request("POST", "/connections", user | {"login": USER, "password": PASSWORD})
+    airflow.rest.request("POST", "/variables", {"key": "atlas_org_id", "value": organization})
+    work = airflow.trigger("atlas_work_in_all_scopes")
+    done = []
+    for number in ("first", "second"):
+        old = account.secrets[0]
+        old.expires = time.time() + 86_400 * 20  # soon enough for the DAG to rotate
+        done.append(
+            run(show, airflow, "atlas_secret_rotation", airflow.trigger, f"{number} time, beneath tasks in all scopes")
+        )
+        secrets.append(account.secrets[-1].value)
+        sandbox.delete_secret(old.value)
+    with show.step("atlas_work_in_all_scopes, with two deleted secrets") as outcome:
+        done.append(airflow.wait("atlas_work_in_all_scopes", work))
+        outcome.append(f"{done[-1].state}, {len(done[-1].tasks)} tasks")
+    return done
 
 
 def report(
@@ -81,7 +124,12 @@ def demo(show: Show, keep: bool) -> bool:
         with show.step("Start a local Atlas") as outcome:
             sandbox = stack.enter_context(Sandbox(rate_limit=RATE_LIMIT, window=60.0, log_file=log))
             outcome.append(sandbox.url)
-        airflow = PrivateAirflow(EXAMPLES, connections={"atlas_default": sandbox.connection})
+        dags = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for folder in (EXAMPLES, Path(__file__).parent / "dags"):
+            shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        # With the port stored as well: the Test button of Airflow 3.3.1 and 3.3.2 needs it.
+        connection = {**sandbox.connection, "port": urlsplit(sandbox.url).port}
+        airflow = PrivateAirflow(dags, connections={"atlas_default": connection}, environment=user_of_the_api(stack))
         with show.step(f"Start a private Airflow {airflow.version}", lambda: airflow.starting) as outcome:
             stack.enter_context(airflow)
             leaks.watch(airflow)
@@ -91,8 +139,12 @@ def demo(show: Show, keep: bool) -> bool:
             run(show, airflow, "atlas_token_rotation", airflow.schedule, "on schedule"),
             run(show, airflow, "atlas_token_rotation", airflow.trigger, "triggered: revokes the previous token"),
         ]
+        secrets: list[str] = []
+        if not airflow.version.startswith("2."):  # the store is the API of Airflow 3
+            runs += rotations(show, airflow, sandbox, secrets)
         with show.step("Search database, logs and output for secrets") as outcome:
             known = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
+            known |= {f"new client secret {number}": leaks.forms(new) for number, new in enumerate(secrets, 1)}
             found = leaks.search(known, airflow, [log])
             outcome.append(f"{len(found.leaks)} found")
         if keep:

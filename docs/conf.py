@@ -14,13 +14,16 @@ project = "airflow-provider-atlas"
 author = "The airflow-provider-atlas maintainers"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton", "sphinx_design"]
+myst_enable_extensions = ["colon_fence"]
 exclude_patterns = ["_build", "measured/*"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
 html_title = project
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"

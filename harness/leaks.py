@@ -29,7 +29,10 @@ SHORTEST = 8
 """Bytes. Shorter values would be found by chance."""
 
 ALLOWED = "connection.password"
-"""The only place where a secret may be, encrypted."""
+"""Where a secret may be, encrypted."""
+
+PREVIOUS = re.compile(rb'"previous_secret": "[^"]*"')
+"""The other place: this key of `connection.extra`, encrypted as well."""
 
 
 @dataclass(frozen=True, order=True)
@@ -160,7 +163,8 @@ def _cells(airflow: PrivateAirflow) -> Iterator[tuple[str, bytes]]:
         text = b"\n".join(values)
         yield place, text
         if place != ALLOWED:
-            yield place, b"\n".join(_decrypted(text, airflow.fernet_key))
+            decrypted = b"\n".join(_decrypted(text, airflow.fernet_key))
+            yield place, PREVIOUS.sub(b"", decrypted) if place == "connection.extra" else decrypted
 
 
 def _files(home: Path) -> Iterator[tuple[str, bytes]]:

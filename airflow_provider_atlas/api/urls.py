@@ -57,7 +57,9 @@ def fill(template: str, values: Mapping[str, Any] | None) -> str:
     :param values: texts or whole numbers, by name; any character is allowed but control characters.
     :raises InvalidCall: for a value that is missing, not used, empty or of another type.
     """
-    values = values or {}
+    values = {} if values is None else values
+    if not isinstance(values, Mapping):
+        raise InvalidCall("path must be a dictionary of names and values")
     names = _NAME.findall(template) if isinstance(template, str) else []
     if missing := [name for name in names if name not in values]:
         raise InvalidCall(f"The path has names without a value: give path={{{missing[0]!r}: ...}}")
@@ -78,11 +80,14 @@ def query(params: Mapping[str, Any] | None) -> dict[str, Any]:
 
     :raises InvalidCall: for a value of another type.
     """
+    params = {} if params is None else params
+    if not isinstance(params, Mapping):
+        raise InvalidCall("params must be a dictionary of names and values")
     return {
         name: [_value(name, item) for item in value]
         if isinstance(value, list | tuple | set | frozenset)
         else _value(name, value)
-        for name, value in (params or {}).items()
+        for name, value in params.items()
         if value is not None
     }
 

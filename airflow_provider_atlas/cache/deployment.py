@@ -82,6 +82,7 @@ class SharedToken:
         self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
+        self._max_wait = max_wait
         self._deadline = monotonic() + max_wait
         self._poll = FIRST_POLL
         self._logged: set[str] = set()
@@ -191,7 +192,7 @@ class SharedToken:
     ) -> AccessToken | None:
         """Look, claim, look again, request, write; from the start after each wait. ``None`` if another task does."""
         backoff = Backoff()
-        with recording_wait(self._monotonic):
+        with recording_wait(self._monotonic, self._max_wait):
             while True:
                 if (token := look(seen or self.read())) is not None:
                     return token
@@ -249,7 +250,7 @@ class SharedToken:
             raise
 
     def _as_holder(self, change: Callable[[], T]) -> T:
-        with recording_wait(self._monotonic):
+        with recording_wait(self._monotonic, self._max_wait):
             while True:
                 if not self._claim.look()[0]:
                     with self._claim.held(STORE_TIME) as ours:

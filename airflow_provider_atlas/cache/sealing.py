@@ -99,7 +99,7 @@ def _open(account: ServiceAccount, text: str) -> dict[str, Any]:
             return content
         failure = "The sealed token's content is not of this provider"
     except InvalidToken:  # a MAC does not distinguish damage from another key
-        failure = "The sealed token is damaged, or was sealed by another service account or with another secret"
+        failure = "The sealed token is damaged, or was sealed by another account or with another secret"
     except (ValueError, RecursionError):
         failure = "The sealed token's content is not of this provider"
     raise InvalidSealedToken(failure)

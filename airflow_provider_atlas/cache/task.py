@@ -50,7 +50,7 @@ def cache_for(account: ServiceAccount, running: Hashable, given: str | None = No
 
 def warnings_of(running: Hashable) -> set[str]:
     """
-    What a task has been warned of already, to be added to; that of the task before it is dropped.
+    What a task has been told already, to be added to; that of the task before it is dropped.
 
     :param running: what :func:`current` returned.
     """

@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_atlas.api import calls
 from airflow_provider_atlas.cache import sealing, task
 from airflow_provider_atlas.exceptions import AtlasError, ConnectionNotFound, InvalidSealedToken
-from airflow_provider_atlas.frames import clear, cleared
+from airflow_provider_atlas.frames import cleared, leave
 from airflow_provider_atlas.get_provider_info import CONNECTION_TYPE, HOOK_NAME
 from airflow_provider_atlas.hooks.current import CurrentSettings
 from airflow_provider_atlas.hooks.settings import Settings
@@ -201,7 +201,7 @@ class AtlasServiceAccountHook(BaseHook):
                 return source.get()
         except BaseException as error:  # not `cleared`, which a warm call would pay for
             if source is None or not self.current.goes_over(source.settings, error):
-                clear(error)
+                leave(error)
                 raise
         return self._get_token()
 
@@ -346,7 +346,7 @@ class AtlasServiceAccountHook(BaseHook):
                 self.get_conn(), endpoint, path=path, params=params, json=json, api_version=api_version, items=items
             )
         except BaseException as error:
-            clear(error)
+            leave(error)
             raise
 
     @cleared

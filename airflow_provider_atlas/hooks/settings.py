@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from airflow_provider_atlas.api.version import DEFAULT_API_VERSION, is_version
 from airflow_provider_atlas.exceptions import InvalidConnection
-from airflow_provider_atlas.get_provider_info import CONNECTION_FIELDS, DEFAULT_ALLOWED_HOSTS
-from airflow_provider_atlas.oauth.account import ServiceAccount
+from airflow_provider_atlas.get_provider_info import CONNECTION_FIELDS, CONNECTION_TYPE, DEFAULT_ALLOWED_HOSTS
+from airflow_provider_atlas.oauth.account import CLIENT_ID_PREFIX, ServiceAccount
 from airflow_provider_atlas.oauth.base_url import DEFAULT_BASE_URL, is_loopback
 from airflow_provider_atlas.oauth.responses import words
 from airflow_provider_atlas.oauth.retry_after import LONGEST_SECONDS
@@ -66,6 +66,11 @@ class Settings(StaysInProcess):
         extra, option = _extra(conn), partial(conf.get, "atlas", fallback="")
         if unused := sorted(set(extra) - set(CONNECTION_FIELDS)):
             _warn_of(tuple(words(key, str, LONGEST_KEY) or "?" for key in unused[:MOST_KEYS]))
+        if conn.conn_type not in (None, "", CONNECTION_TYPE) and CLIENT_ID_PREFIX not in (conn.login or ""):
+            kind = words(conn.conn_type, str, LONGEST_KEY)
+            raise InvalidConnection(
+                f"The connection must have the type {CONNECTION_TYPE}, and has {kind}. Check the connection id"
+            )
         account = ServiceAccount(conn.login or "", conn.password or "", _base_url(conn))
         _check_host(account, _first(option("allowed_hosts"), DEFAULT_ALLOWED_HOSTS))
         transport = Transport(
@@ -111,7 +116,7 @@ def _check_host(account: ServiceAccount, allowed: str) -> None:
     name = f"[{host}]" if ":" in host else host
     if not entries & {"*", host, name, f"{name}:{port}"}:
         raise InvalidConnection(
-            f"The Atlas URL leads to the host {host}, which [atlas] allowed_hosts does not list. If it is right, set "
+            f"[atlas] allowed_hosts does not list the host {host} of the Atlas URL. If the host is right, set "
             f"allowed_hosts = {allowed}, {host}"
         )
 

@@ -72,6 +72,15 @@ class Tokens:
         log.info("Generated Atlas token %s, valid for %.0f min.", token.fingerprint, lifetime)
         return token
 
+    def reused(self, token: AccessToken, whose: str) -> AccessToken:
+        """Mask and count a token that another task requested, and log once a task whose it is."""
+        metrics.count("reused")
+        told, line = task.warnings_of(task.current()), f"Using {whose} Atlas token {token.fingerprint}"
+        if line not in told:
+            told.add(line)
+            log.info("%s, valid for %.0f min.", line, (token.expires_at.timestamp() - time.time()) / 60)
+        return self.mask(token)
+
     def revoke(self, value: str, max_wait: float = 0) -> None:
         """
         Revoke a token and drop it from the caches of this process.
@@ -245,7 +254,9 @@ class GivenToken(TokenSource):
         if not self._revoked:
             log.info("The given Atlas token ended with its client secret. The task uses the deployment's token.")
         self._revoked = True
-        return self._instead._replace(refused, max_wait, allowed)
+        # Not `_replace`: the deployment may have replaced a refused token just now, of the secret before this one.
+        token = self._instead._fetch(Renewal.MANDATORY, max_wait)
+        return token if token.value != refused.value else self._instead._replace(refused, max_wait, allowed)
 
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         if self._revoked:
@@ -253,8 +264,7 @@ class GivenToken(TokenSource):
         token = self._tokens.unseal(self._sealed)
         if renewal(token, time.time()) is Renewal.MANDATORY:
             raise TokenExpired()
-        metrics.count("reused")
-        return token
+        return self._tokens.reused(token, "the given")
 
 
 class DeploymentToken(TokenSource):
@@ -297,9 +307,7 @@ class DeploymentToken(TokenSource):
     def _fetch(self, need: Renewal, max_wait: float | None = None) -> AccessToken:
         shared = self._shared(self._wait(max_wait, need))
         token = shared.get()
-        if not shared.generated:
-            metrics.count("reused")
-        return self._tokens.mask(token)
+        return self._tokens.mask(token) if shared.generated else self._tokens.reused(token, "the deployment's")
 
     def _replace(self, refused: AccessToken, max_wait: float | None, allowed: bool) -> AccessToken | None:
         shared = self._shared(self._wait(max_wait))

@@ -67,15 +67,23 @@ class ServiceAccount(StaysInProcess):
         return text
 
 
+def _instead(value: str, prefix: str) -> str:
+    if prefix in value:
+        return f"Remove what is before {prefix}"
+    if value.startswith((CLIENT_ID_PREFIX, CLIENT_SECRET_PREFIX)):
+        return "Exchange Client ID and Client secret: each is in the other's field"
+    return (
+        "A public or private API key does not work: create a service account in Atlas under Applications, Service "
+        "Accounts"
+    )
+
+
 def _credential(label: str, value: str, prefix: str) -> str:
     value = (value or "").strip()
     if not value:
         raise InvalidConnection(f"{label} is empty; it must start with {prefix}")
     if not value.startswith(prefix):
-        raise InvalidConnection(
-            f"{label} must start with {prefix}. A public or private API key does not work: create a service account in "
-            "Atlas under Applications, Service Accounts"
-        )
+        raise InvalidConnection(f"{label} must start with {prefix}. {_instead(value, prefix)}")
     # With other characters `requests` fails, and its error contains the whole value.
     if not (value.isascii() and value.isprintable()) or set(value) & {" ", ":"}:
         raise InvalidConnection(f"{label} must not contain a space, a colon or a non-ASCII character")

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from airflow_provider_atlas.exceptions import AtlasError
+from airflow_provider_atlas.exceptions import AtlasError, RateLimited
 from airflow_provider_atlas.oauth.retry_after import Backoff
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def call_with_retry(
         if isinstance(error, AtlasError):
             on_wait(error, state.upcoming_sleep)
 
-    with recording_wait(clock):
+    with recording_wait(clock, max_wait):
         return Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, AtlasError)),
             wait=wait,
@@ -55,11 +55,13 @@ def call_with_retry(
 
 
 @contextmanager
-def recording_wait(clock: Callable[[], float]) -> Iterator[None]:
-    """Record in an error how long the wait before it was, if that is at least a second."""
+def recording_wait(clock: Callable[[], float], max_wait: float) -> Iterator[None]:
+    """Record in an error how long the wait before it was, if that is at least a second, and how long it could be."""
     start = clock()
     try:
         yield
     except AtlasError as error:
         error.waited = clock() - start if clock() - start >= 1 else None
+        if isinstance(error, RateLimited):
+            error.allowed = max_wait
         raise

@@ -21,7 +21,15 @@ def test_an_error_has_every_part_of_the_body():
     assert (error.status, error.error_code, error.detail, error.reason) == (400, "CODE", "Details.", "Reason")
     assert error.parameters == ("a", 1)
     assert error.fields == (("itemsPerPage", "must be less than 501"),)
-    assert "(HTTP 400 CODE: Details.). Correct itemsPerPage: must be less than 501." in str(error)
+    text = "Atlas refused with CODE: Details (HTTP 400). Correct itemsPerPage: must be less than 501."
+    assert str(error) == text
+
+
+def test_a_refusal_begins_with_its_cause_and_names_method_and_path():
+    error = api_error(400, body(), str, method="GET", path="/api/atlas/v2/groups/{groupId}/clusters/{clusterName}")
+    assert str(error).startswith(
+        "Atlas refused with CODE: Details (HTTP 400, GET /api/atlas/v2/groups/{groupId}/clusters/{clusterName})."
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,7 +41,7 @@ def test_an_error_has_every_part_of_the_body():
         (403, {}, "a role that allows this"),
         (406, {}, "api_version"),
         (410, {}, "later date"),
-        (404, {}, "Details.)."),
+        (404, {}, "Details (HTTP 404)."),
     ],
 )
 def test_an_error_names_the_remedy_if_there_is_one(status, fields, remedy):

@@ -197,3 +197,11 @@ def test_another_form_is_refused(form):
 def test_a_version_that_is_not_a_date_is_refused(version):
     with pytest.raises(InvalidCall, match="api_version"):
         media_type(version)
+
+
+@pytest.mark.parametrize("value", [7, "a=b", [("a", 1)], b"x"])
+def test_values_must_be_given_by_name(value):
+    with pytest.raises(InvalidCall, match="params must be"):
+        query(value)
+    with pytest.raises(InvalidCall, match="path must be"):
+        fill("/api", value)

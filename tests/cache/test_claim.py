@@ -363,3 +363,13 @@ def test_the_next_holder_keeps_what_was_told(claim, make, store, clock):
 def test_a_time_that_no_task_can_have_told_closes_nothing(claim, store, until):
     store.texts["holder"] = json.dumps({"closed_until": until})
     assert claim.look() == (False, 0)
+
+
+def test_no_text_of_the_claim_is_so_short_that_airflow_warns_that_it_cannot_mask_it(make, store, mocker):
+    write = mocker.spy(store, "write")
+    for _ in range(2):
+        with make().held(SECONDS) as ours:
+            assert ours
+    texts = [call.args[1] for call in write.call_args_list]
+    assert len(texts) == 8
+    assert min(map(len, texts)) >= 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from airflow.cli.cli_config import GroupCommand, core_commands
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, is_dag, name
 from tests.test_exceptions import ERRORS
 
@@ -43,14 +45,26 @@ def test_every_python_block_runs_and_a_dag_file_defines_a_dag(page, atlas_sandbo
             assert made.task_dict
 
 
-def test_the_dag_in_the_readme_has_a_setup_and_a_teardown(airflow_sdk):
-    (block,) = blocks(ROOT / "README.md", "python")
+def test_the_fleet_of_the_docs_has_a_setup_and_a_teardown(airflow_sdk):
+    (block,) = blocks(DOCS / "how-to" / "run-a-fleet.md", "python")
     block.namespace["__name__"] = "page"
     block.evaluate()
     tasks = block.namespace["made"].task_dict
-    assert set(tasks) == {"generate", "work", "revoke"}
+    assert set(tasks) == {"generate", "project_ids", "count_clusters", "revoke"}
     assert (tasks["generate"].is_setup, tasks["revoke"].is_teardown) == (True, True)
-    assert tasks["revoke"].upstream_task_ids == {"generate", "work"}
+    assert tasks["revoke"].upstream_task_ids == {"generate", "project_ids", "count_clusters"}
+
+
+def test_every_connection_that_the_docs_show_has_a_port_and_can_be_used(monkeypatch):
+    page = (DOCS / "connection.md").read_text()
+    stored = json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1])["atlas_default"]
+    texts = re.findall(r"AIRFLOW_CONN_ATLAS_DEFAULT='([^']*)'", page)
+    assert len(texts) == 2
+    for text in (json.dumps(stored), *texts):
+        monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", text)
+        assert AtlasServiceAccountHook.get_connection("atlas_default").port == 443
+        assert AtlasServiceAccountHook().settings.cache_scope == "deployment"
+    assert "--conn-port 443" in page
 
 
 @every_page

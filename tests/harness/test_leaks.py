@@ -106,6 +106,12 @@ def test_the_encrypted_password_of_a_connection_is_not_a_leak(airflow, write):
     assert found(airflow) == []
 
 
+def test_the_encrypted_previous_secret_of_a_connection_is_not_a_leak(airflow, write):
+    extra = Fernet(airflow.fernet_key).encrypt(json.dumps({"max_wait": 1, "previous_secret": SECRET}).encode()).decode()
+    write("INSERT INTO connection VALUES (1, NULL, ?)", values=[extra])
+    assert found(airflow) == []
+
+
 def test_a_password_that_is_not_encrypted_is_a_leak(airflow, write):
     write("INSERT INTO connection VALUES (1, ?, NULL)", values=[SECRET])
     assert places(airflow) == {"connection.password"}

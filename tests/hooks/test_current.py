@@ -261,6 +261,18 @@ def test_a_given_token_that_ended_with_its_secret_is_replaced_by_the_deployment_
     assert atlas_sandbox.counters.issued == 1
 
 
+def test_a_given_token_survives_two_rotations_within_a_minute(rotate, store, atlas_sandbox):
+    first = AtlasServiceAccountHook()
+    hook, shared = AtlasServiceAccountHook(token=first.seal(first.generate_token())), "deployment"
+    for _ in range(2):
+        hook.run(GROUPS)
+        AtlasServiceAccountHook(cache_scope=shared).run(GROUPS)
+        rotate()
+        hook.run(GROUPS)
+        task._caches.clear()
+    hook.run(GROUPS)
+
+
 def test_a_task_that_starts_after_the_rotation_replaces_the_given_token_as_well(rotate, store, atlas_sandbox):
     first = AtlasServiceAccountHook()
     sealed = first.seal(first.generate_token())

@@ -61,7 +61,8 @@ class Document:
 
     def __init__(self, file: str) -> None:
         content = Path(file).read_bytes()
-        self.content = json.loads(lzma.decompress(content) if file.endswith(".xz") else content)
+        text = lzma.decompress(content) if file.endswith(".xz") else content
+        self.original, self.content = json.loads(text), json.loads(text)
         _break_circles(self.content["components"]["schemas"])
         resource = DRAFT4.create_resource(self.content)
         self._registry: Any = Registry().with_resource("urn:atlas", resource)

@@ -505,3 +505,28 @@ def test_an_error_of_this_provider_in_a_store_keeps_its_type(due):
     due.fails["check"] = exceptions.SecretStoreUnavailable("The store is sealed")
     with pytest.raises(exceptions.SecretStoreUnavailable, match="The store is sealed"):
         due.run()
+
+
+@pytest.mark.parametrize("failure", ["write", "written", "keeps old", "refused"])
+def test_no_frame_of_this_package_in_an_error_s_traceback_holds_a_secret(due, failure):
+    if failure == "keeps old":
+        due.keeps_old = True
+    elif failure == "refused":
+        due.sandbox.fail_next("api", method="POST", status=500)
+    else:
+        due.fails[failure] = RuntimeError("of the store")
+    with pytest.raises(exceptions.AtlasError) as caught:
+        due.run()
+    frames, trace = [], caught.value.__traceback__
+    while trace is not None:
+        if "airflow_provider_atlas" in trace.tb_frame.f_code.co_filename:
+            frames.append(trace.tb_frame)
+        trace = trace.tb_next
+    assert frames
+    seen = repr(
+        [
+            {key: vars(value) if hasattr(value, "__dict__") else value for key, value in frame.f_locals.items()}
+            for frame in frames
+        ]
+    )
+    assert not [secret for secret in (due.secret, *due.written) if secret in seen]

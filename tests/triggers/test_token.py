@@ -291,7 +291,7 @@ def test_a_token_whose_trigger_was_cancelled_meanwhile_is_revoked(atlas_sandbox)
 
     asyncio.run(main())
     for thread in threading.enumerate():
-        if thread.name == "atlas-request":
+        if thread.name == "atlas-request" and thread.ident is not None:  # tests that interrupt leave unstarted ones
             thread.join()
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
 
