@@ -22,8 +22,8 @@ _THERE = {"$exists": True}
 
 
 class _ClusterJobOperator(AtlasJobOperator):
-    def __init__(self, *, project_id: str, cluster_name: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, project_id: str, cluster_name: str, multiple_outputs: bool = True, **kwargs: Any) -> None:
+        super().__init__(multiple_outputs=multiple_outputs, **kwargs)  # output["snapshot_id"] works
         self.project_id = project_id
         self.cluster_name = cluster_name
 

@@ -108,6 +108,7 @@ class Progress:
     mine: bool = True  # whether the task made it, so that it may cancel it
     watched: str = ""
     body: Any = None  # the job's last one, once it is done and something else is waited for
+    pausing: bool = False  # the wait that ends next brings nothing
 
     @classmethod
     def load(cls, written: Any) -> Progress:
@@ -181,6 +182,8 @@ class AtlasJobOperator(AtlasBaseOperator):
             body = events.body(event)
         except AtlasError as error:
             raise _typed(error) from None
+        if progress.pausing:
+            return self._go(context, progress, None if progress.body is None else (progress.body,))
         return self._go(context, progress, (body,) if progress.made else None)
 
     def on_kill(self) -> None:
@@ -234,7 +237,8 @@ class AtlasJobOperator(AtlasBaseOperator):
                 seen = self._see(hook, endpoint, condition, plan, progress)
             if not holds(condition, seen.body):
                 log.info("Waiting for another change to end: %s.", seen.state)
-                return Wait(Watch(endpoint, condition, plan.fail_if, started=progress.started), self.poll_interval)
+                fail_if = plan.fail_if if endpoint == plan.watched else None
+                return Wait(Watch(endpoint, condition, fail_if, started=progress.started), self.poll_interval)
         if progress.asked and not plan.watched and (own := self._own(hook, plan, progress)):
             log.info("This task's job exists already: %s.", own)
             return self._made(plan, progress, own)
@@ -267,13 +271,11 @@ class AtlasJobOperator(AtlasBaseOperator):
         """The job is done: go on to what must hold after it."""
         if plan.then is None:
             return Done(body)
-        if progress.body is not None:
-            return Done(progress.body)
+        if progress.body is None:
+            progress.body = body
         endpoint, condition = plan.then
-        seen = self._see(hook, endpoint, condition, plan, progress)
-        if holds(condition, seen.body):
-            return Done(body)
-        progress.body = body
+        if holds(condition, self._see(hook, endpoint, condition, plan, progress).body):
+            return Done(progress.body)
         return Wait(Watch(endpoint, condition, started=progress.started), self.poll_interval)
 
     def _own(self, hook: AtlasServiceAccountHook, plan: Plan, progress: Progress) -> str:
@@ -333,6 +335,7 @@ class AtlasJobOperator(AtlasBaseOperator):
     def _sleep(self, hook: AtlasServiceAccountHook, plan: Plan, progress: Progress, step: Wait, deadline: float) -> Any:
         """Defer until the wait is over, or wait here and return what it brings."""
         watch, now = step.watch, time.time()
+        progress.pausing = not watch.endpoint
         path = progress.watched if plan.cancels and progress.made and progress.mine else ""
         if self.deferrable and (watch.endpoint or step.seconds > LONGEST_WAIT_ON_WORKER):
             self._defer(watch, path, progress, max(step.seconds, SHORTEST_DEFERRAL), deadline)

@@ -43,6 +43,6 @@ class AtlasLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """See ``BaseOperatorLink``."""
         url = getattr(operator, "atlas_url", "")
-        if not url and hasattr(XCom, "get_value"):
+        if not url and not hasattr(BaseOperatorLink, "xcom_key"):  # 2.11
             url = XCom.get_value(ti_key=ti_key, key=self.xcom_key)
         return url or ""

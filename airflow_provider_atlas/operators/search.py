@@ -58,9 +58,10 @@ class AtlasCreateSearchIndexOperator(AtlasJobOperator):
         index_name: str,
         definition: Mapping[str, Any],
         index_type: str = "search",
+        multiple_outputs: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
         if index_type not in ("search", "vectorSearch"):
             raise ValueError("index_type must be search or vectorSearch")
         self.project_id = project_id

@@ -28,6 +28,9 @@ def pause_all(airflow, sandbox, size, seconds, timeout):
     assert counters.cluster_changes == size
     # A look before the change, the change, and a look each interval, the first one after 30 s.
     assert counters.api_requests <= size * (2 + 1 + max(seconds - 30, 0) / 10 + 2)
+    links = airflow.query("SELECT value FROM xcom WHERE run_id = ? AND key = '_link_AtlasLink'", (run.run_id,))
+    assert len(links) == size
+    assert all("#/clusters/detail/cluster-" in str(link["value"]) for link in links)
     needles = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
     assert leaks.search(needles, airflow).leaks == []
 

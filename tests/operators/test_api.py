@@ -46,6 +46,11 @@ def test_a_read_returns_the_response_the_field_or_the_fields(sandbox, deferrable
     assert run(call(deferrable=deferrable, returns=["name", "x"])) == {"name": "cluster-0", "x": None}
 
 
+def test_a_read_that_has_to_wait_for_the_rate_limit_returns_its_response_after_all(sandbox, deferrable):
+    sandbox.fail_next("api", status=429, headers={"Retry-After": "60"})
+    assert run(call(deferrable=deferrable, returns="name")) == "cluster-0"
+
+
 def test_what_holds_already_is_not_deferred(sandbox):
     assert call(deferrable=True, until={"stateName": "IDLE"}, returns="name").execute({}) == "cluster-0"
 

@@ -98,6 +98,26 @@ def test_a_restore_waits_until_its_target_is_idle(sandbox, clock, snapshot_id, d
     assert not sandbox.clusters[0]["cluster-1"].is_busy(clock.now)
 
 
+def test_a_rate_limit_after_the_restore_loses_nothing(sandbox, clock, hook, snapshot_id, deferrable):
+    task = restore(snapshot_id=snapshot_id, deferrable=deferrable)
+    see, limits = task._see, [1]
+
+    def once_limited(hook, *args):
+        if jobs(sandbox, "restore") and limits:
+            sandbox.fail_next("api", status=429, headers={"Retry-After": str(60 * limits.pop())})
+        return see(hook, *args)
+
+    task._see = once_limited
+    assert run(task)["finished_at"]
+    assert len(jobs(sandbox, "restore")) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_fields_of_a_result_are_outputs(kind, snapshot_id):
+    given = {"snapshot_id": snapshot_id} if kind in ("restore", "export") else {}
+    assert KINDS[kind](**given).multiple_outputs is True
+
+
 @pytest.mark.parametrize("form", [float, str, lambda at: datetime.fromtimestamp(at, UTC).isoformat()])
 def test_a_point_in_time_is_restored(sandbox, clock, deferrable, form):
     at = int(clock.now - 1000)

@@ -224,6 +224,39 @@ def test_on_kill_cancels_what_can_be_cancelled_and_says_what_cannot(hook, sandbo
     assert sandbox.counters.api_requests == before
 
 
+def test_a_trigger_that_runs_in_two_triggerers_changes_nothing(hook, sandbox, mocker):
+    run = mocker.spy(pool._Hook, "run")
+    hook.run(CLUSTER, "PATCH", json={"paused": True})
+    first, second = event_of(trigger(), trigger())
+    assert first == second
+    assert {len(call.args) for call in run.call_args_list} == {2}  # itself and the endpoint: a GET
+    assert sandbox.counters.cluster_changes == 1
+
+
+def test_triggers_share_the_deployment_s_token(hook, sandbox, store, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ATLAS__CACHE_SCOPE", "deployment")
+    results = event_of(*[trigger(until={"name": "cluster-0"}) for _ in range(5)])
+    assert {event["status"] for event in results} == {"success"}
+    assert sandbox.counters.token_requests == 1
+    assert store.texts
+
+
+def test_triggers_follow_a_client_secret_that_is_replaced(hook, sandbox, monkeypatch):
+    async def main():
+        waiting = trigger(until=PAUSED, deadline=time.time() + 30)
+        task = asyncio.create_task(waiting.run().__anext__())
+        await asyncio.sleep(0.3)
+        old = sandbox.client_secret
+        secret = sandbox.add_secret(sandbox.client_id)
+        monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps({**sandbox.connection, "password": secret}))
+        sandbox.expire_secret(old)
+        await asyncio.sleep(0.3)
+        sandbox.clusters[0]["cluster-0"].paused_since = time.time()
+        return (await task).payload
+
+    assert asyncio.run(main())["status"] == "success"
+
+
 def test_a_cancelled_trigger_ends_at_once(hook, sandbox):
     sandbox.fail_next("api", kind="silence", seconds=2)
 
