@@ -96,7 +96,10 @@ refusals = st.one_of(
 )
 connections = st.sampled_from([None, CLIENT_SECRET, CLIENT_SECRET, CLIENT_SECRET, "no secret"]).map(
     lambda secret: (
-        secret and SimpleNamespace(login=CLIENT_ID, password=secret, host=None, port=None, schema=None, extra=None)
+        secret
+        and SimpleNamespace(
+            conn_type="mongodbatlas", login=CLIENT_ID, password=secret, host=None, port=None, schema=None, extra=None
+        )
     )
 )
 times = st.floats(NOW - 100, NOW + 10_000)

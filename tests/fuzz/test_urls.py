@@ -147,7 +147,9 @@ extras = st.one_of(
 
 def read(secret: str | None, host: str | None, port: int | None, schema: str | None, extra: str | None) -> Settings:
     return Settings.from_connection(
-        SimpleNamespace(login=CLIENT_ID, password=secret, host=host, port=port, schema=schema, extra=extra)
+        SimpleNamespace(
+            conn_type="mongodbatlas", login=CLIENT_ID, password=secret, host=host, port=port, schema=schema, extra=extra
+        )
     )
 
 
