@@ -32,8 +32,8 @@ from airflow_provider_atlas.triggers import events
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
-except ImportError:  # 2.11
-    from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+except ImportError:  # 2.11, whose error for a trigger that failed is the same
+    from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -160,6 +160,8 @@ class AtlasSensor(BaseSensorOperator):
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         except TaskDeferralTimeout as error:
             message = str(error)
+            if "timeout" not in message.lower():
+                raise
         return self._time_out(message)
 
     @contextmanager
