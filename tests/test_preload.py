@@ -60,7 +60,8 @@ print(json.dumps({"done": done, "threads": threading.active_count(), "late": lat
 
 
 @pytest.mark.skipif(
-    airflow.__version__.startswith("2."), reason="Airflow 2.11 itself loads modules late, with a process"
+    not airflow.__version__.startswith("3.3."),
+    reason="older Airflows load modules of their own late, some with a process",
 )
 def test_it_starts_no_thread_opens_no_socket_and_leaves_nothing_to_import():
     run = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, timeout=120, check=True)

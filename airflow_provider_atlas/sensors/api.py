@@ -32,8 +32,11 @@ from airflow_provider_atlas.triggers import events
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
-except ImportError:  # 2.11, whose error for a trigger that failed is the same
-    from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
+except ImportError:
+    try:
+        from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+    except ImportError:  # 2.11, whose error for a trigger that failed is the same
+        from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
