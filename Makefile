@@ -11,7 +11,7 @@ ROUNDS ?= 10
 # The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-stores test-form screenshots test-postgres test-distributed test-faults test-mock test-versions test-matrix test-lowest fuzz demo bench docs build release clean
+.PHONY: help install lint types unit test test-fleets test-scale test-stores test-form screenshots test-postgres test-distributed test-faults test-mock test-versions test-matrix test-lowest fuzz demo bench docs build release clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -42,10 +42,13 @@ unit: install  ## Run the unit tests with branch coverage
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term
 
 test: lint types unit  ## Run all checks that a change must pass, also on a real Airflow
-	$(BIN)/pytest -m integration $(PARALLEL)
+	$(BIN)/pytest -m "integration and not scale" $(PARALLEL)
 
 test-fleets: install  ## Run 120 mapped tasks in each scope on a real Airflow; eight minutes
 	$(BIN)/pytest -m fleet $(PARALLEL) -rP
+
+test-scale: install  ## Pause 200 clusters, each of which takes five minutes, in 16 slots; a quarter of an hour
+	$(BIN)/pytest -m scale -rP
 
 test-stores: install  ## Test the stores of a rotated client secret: AWS Secrets Manager (moto), Vault (OpenBao)
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group stores

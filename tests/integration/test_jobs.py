@@ -39,7 +39,7 @@ def test_twenty_mapped_pauses_are_deferred_and_succeed_with_two_tokens_at_most(a
     pause_all(airflow, sandbox, 20, 20.0, 150)
 
 
-@pytest.mark.fleet
+@pytest.mark.scale
 def test_two_hundred_mapped_pauses_succeed_with_two_tokens_at_most(airflow, sandbox):
     sandbox.token_cap = 100
     pause_all(airflow, sandbox, 200, 300.0, 1500)
