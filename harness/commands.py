@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -115,7 +117,12 @@ class Commands:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody uses at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """
+    A port of the loopback interface that nobody uses at the moment.
+
+    Not from the range from which the system gives ports to whoever asks for any: Airflow takes a while to bind it.
+    """
+    while True:
+        port = random.randrange(15_000, 32_000)  # noqa: S311 - no secret
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -71,7 +71,9 @@ def page(sandbox):
             ("mdb_sa_id_...", sandbox.client_id),
             ("mdb_sa_sk_...", sandbox.client_secret),
             ("https://cloud.mongodb.com", sandbox.url),
-            ("@cloud.mongodb.com", "@" + quote(sandbox.url, safe="")),
+            ("@cloud.mongodb.com:443", "@" + quote(sandbox.url, safe="")),
+            ('"port": 443', f'"port": {sandbox.port}'),
+            ("--conn-port 443", f"--conn-port {sandbox.port}"),
         ):
             blocks = [block.replace(placeholder, value) for block in blocks]
         return blocks
