@@ -85,7 +85,7 @@ test-mock: install  ## Have prism, a mock of others, validate each request of th
 	npm install --silent --no-audit --no-fund --prefix .tools/prism @stoplight/prism-cli
 	ATLAS_PRISM=.tools/prism/node_modules/.bin/prism $(BIN)/pytest -m mock -s
 
-test-versions: $(UV)  ## Run the unit tests on each older supported Airflow, and tests on a real 2.11
+test-versions: $(UV)  ## Run the unit tests on Airflow 2.11 and 3.0, and tests on a real 2.11
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox
 
 test-matrix: $(UV)  ## Run the unit tests on each supported Airflow with each of its Pythons, and on a pre-release; an hour
