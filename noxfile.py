@@ -1,7 +1,7 @@
 """
 Every Airflow that is supported, each in an environment of its own below `.nox`. `make test-versions` runs the two
-oldest, `make test-postgres` those that write a Variable as delete and insert, and `make test-matrix` each with the oldest
-and the newest Python that it takes.
+oldest, `make test-postgres` those that write a Variable as delete and insert, and `make test-matrix` each with the
+oldest and the newest Python that it takes.
 
 `make test` runs the same tests on the newest, in `.venv`; so it is left out unless it is named.
 """
