@@ -64,7 +64,7 @@ def test_airflow_stays_up_with_connection_dags_and_runs_until_ctrl_c(kept):
     connections = {each["connection_id"]: each["conn_type"] for each in read(f"{url}{API}/connections")["connections"]}
     assert connections["atlas_default"] == "mongodbatlas"
     dags = {dag["dag_id"] for dag in read(f"{url}{API}/dags")["dags"]}
-    assert dags == {path.stem for folder in FOLDERS for path in folder.glob("atlas_*.py")}
+    assert dags >= {path.stem for folder in FOLDERS for path in folder.glob("atlas_*.py")}
     runs = read(f"{url}{API}/dags/~/dagRuns")["dag_runs"]
     assert [run["state"] for run in runs] == ["success"] * number
     assert read(f"{atlas}/_sandbox/counters")["revoked"] >= 2
