@@ -66,7 +66,9 @@ def test_airflow_stays_up_with_connection_dags_and_runs_until_ctrl_c(kept):
     dags = {dag["dag_id"] for dag in read(f"{url}{API}/dags")["dags"]}
     assert dags >= {path.stem for folder in FOLDERS for path in folder.glob("atlas_*.py")}
     runs = read(f"{url}{API}/dags/~/dagRuns")["dag_runs"]
-    assert [run["state"] for run in runs] == ["success"] * number
+    states = [run["state"] for run in runs]  # with those that the schedules of unpaused DAGs have begun by themselves
+    assert states.count("success") >= number
+    assert "failed" not in states
     assert read(f"{atlas}/_sandbox/counters")["revoked"] >= 2
 
     children = {int(pid) for pid in Path(f"/proc/{kept.pid}/task/{kept.pid}/children").read_text().split()}
