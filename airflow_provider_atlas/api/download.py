@@ -57,11 +57,7 @@ def download(
     accept: str = "gzip",
 ) -> Download:
     """Download a file; see :meth:`AtlasServiceAccountHook.download`."""
-    url, asked, media = (
-        fill(endpoint, path),
-        query(params),
-        session.media_type(api_version, accept),
-    )
+    url, asked, media = fill(endpoint, path), query(params), session.media_type(api_version, accept)
     deadline, backoff = time.monotonic() + session.max_wait, Backoff()
     target = to if hasattr(to, "open") else Path(to)
     while True:

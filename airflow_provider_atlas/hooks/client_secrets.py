@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
+from airflow_provider_atlas.api.urls import fill
 from airflow_provider_atlas.exceptions import AtlasApiError, InvalidCall
 
 #: From so little time left on, the Test button warns.
@@ -62,9 +62,10 @@ class ClientSecrets:
     ) -> None:
         if bool(org_id) == bool(project_id):
             raise InvalidCall("One of org_id and project_id is needed, and not both")
-        owner = f"orgs/{quote(org_id, safe='')}" if org_id else f"groups/{quote(project_id or '', safe='')}"
+        owner = "orgs" if org_id else "groups"
+        names = {"owner": org_id or project_id, "clientId": client_id}
         self._run = run
-        self._endpoint = f"/api/atlas/v2/{owner}/serviceAccounts/{quote(client_id, safe='')}"
+        self._endpoint = fill(f"/api/atlas/v2/{owner}/{{owner}}/serviceAccounts/{{clientId}}", names)
 
     def read(self) -> list[ClientSecret]:
         """All of them, the newest last. Expired ones are among them: they take one of the two slots."""
@@ -90,7 +91,7 @@ class ClientSecrets:
     def delete(self, secret_id: str) -> None:
         """Delete a client secret, and with it its tokens. One that is gone already is no error."""
         try:
-            self._run(f"{self._endpoint}/secrets/{quote(secret_id, safe='')}", "DELETE")
+            self._run(fill(f"{self._endpoint}/secrets/{{secretId}}", {"secretId": secret_id}), "DELETE")
         except AtlasApiError as error:
             if error.status != 404:
                 raise

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_atlas.api.codes import PASSES
 from airflow_provider_atlas.conditions import FOUND, Condition, fields, get, holds, pick
 from airflow_provider_atlas.exceptions import (
     AtlasApiError,
@@ -148,7 +149,7 @@ class Watch:
 def is_hiccup(error: AtlasError) -> bool:
     """Whether an error says nothing about the resource, so that another look may succeed."""
     if isinstance(error, AtlasApiError):
-        return error.meaning == "passes" or error.status in (None, 200)  # the last two: a response that is broken
+        return error.meaning == PASSES or error.status in (None, 200)  # the last two: a response that is broken
     return isinstance(error, StoreUnavailable | UnexpectedResponse) or (
         seconds_to_wait(error, 1, deferred=True) is not None
     )

@@ -358,16 +358,10 @@ class AtlasJobOperator(AtlasBaseOperator):
 
         now = time.time()
         self.defer(
-            trigger=AtlasJobTrigger(
+            trigger=AtlasJobTrigger.of(
+                watch,
                 atlas_conn_id=self.atlas_conn_id,
-                endpoint=watch.endpoint,
-                params=watch.params,
-                until=watch.until,
-                fail_if=watch.fail_if,
-                returns=watch.returns,
-                show=watch.show,
                 moment=now + seconds * random.uniform(1, 1 + SPREAD),  # noqa: S311 - a spread, no secret
-                started=progress.started,
                 deadline=deadline,
                 poll_interval=self.poll_interval,
                 growth=GROWTH,

@@ -218,15 +218,10 @@ class AtlasSensor(BaseSensorOperator):
         if self.exponential_backoff:
             longest = self.max_wait.total_seconds() if self.max_wait else self.timeout
         self.defer(
-            trigger=AtlasJobTrigger(
+            trigger=AtlasJobTrigger.of(
+                watch,
                 atlas_conn_id=self.atlas_conn_id,
-                endpoint=watch.endpoint,
-                params=watch.params,
-                until=watch.until,
-                fail_if=watch.fail_if,
-                returns=watch.returns,
                 moment=now + max(min(interval, deadline - now), SHORTEST_DEFERRAL),
-                started=started,
                 deadline=deadline,
                 poll_interval=interval,
                 growth=2.0 if self.exponential_backoff else 1.0,

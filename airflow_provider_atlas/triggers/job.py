@@ -89,6 +89,20 @@ class AtlasJobTrigger(BaseTrigger):
         self.longest = longest
         self.cancel = cancel
 
+    @classmethod
+    def of(cls, watch: Watch, **arguments: Any) -> AtlasJobTrigger:
+        """The trigger that goes on with a watch."""
+        return cls(
+            endpoint=watch.endpoint,
+            params=watch.params,
+            until=watch.until,
+            fail_if=watch.fail_if,
+            returns=watch.returns,
+            show=watch.show,
+            started=watch.started,
+            **arguments,
+        )
+
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See ``BaseTrigger``: text and numbers only."""
         texts = ("atlas_conn_id", "endpoint", "cancel")

@@ -320,8 +320,9 @@ def test_a_given_token_that_was_revoked_is_expired_if_the_secret_is_the_same(atl
     assert atlas_sandbox.counters.token_requests == 1
 
 
-def test_generate_goes_over_and_seals_with_the_new_secret(rotate, mocker):
-    operator = GenerateTokenOperator(task_id="generate")
+def sealed_by_an_operator_that_is_overtaken(rotate, mocker, **arguments):
+    """What an operator returns whose client secret is replaced just after it has read the connection."""
+    operator = GenerateTokenOperator(task_id="generate", **arguments)
     current_of = operator._current
 
     def rotated_after_the_read():
@@ -331,22 +332,16 @@ def test_generate_goes_over_and_seals_with_the_new_secret(rotate, mocker):
         return found
 
     mocker.patch.object(operator, "_current", rotated_after_the_read)
-    sealed = operator.execute({})["token"]
+    return operator.execute({})["token"]
+
+
+def test_generate_goes_over_and_seals_with_the_new_secret(rotate, mocker):
+    sealed = sealed_by_an_operator_that_is_overtaken(rotate, mocker)
     assert AtlasServiceAccountHook().unseal(sealed)
 
 
 def test_a_rotation_of_the_token_goes_over_and_shares_it_with_the_new_secret(rotate, mocker, store):
-    operator = GenerateTokenOperator(task_id="generate", share=True)
-    current_of = operator._current
-
-    def rotated_after_the_read():
-        found = current_of()
-        assert found.settings
-        rotate()
-        return found
-
-    mocker.patch.object(operator, "_current", rotated_after_the_read)
-    sealed = operator.execute({})["token"]
+    sealed = sealed_by_an_operator_that_is_overtaken(rotate, mocker, share=True)
     assert AtlasServiceAccountHook(cache_scope="deployment").get_token() == AtlasServiceAccountHook().unseal(sealed)
 
 

@@ -11,6 +11,7 @@ from airflow_provider_atlas.cache.memory import TokenCache
 from airflow_provider_atlas.exceptions import AtlasApiError
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.hooks.tokens import DeploymentToken, TaskToken
+from tests.api.test_codes import RIGHTS
 
 FLEET = 120
 
@@ -78,20 +79,10 @@ def test_token_requests_of_a_fleet_without_rights(atlas_sandbox, account, task, 
     assert requests <= most
 
 
-LISTED = [
-    "USER_UNAUTHORIZED",
-    "USER_CANNOT_ACCESS_GROUP",
-    "USER_CANNOT_ACCESS_ORG",
-    "NOT_IN_GROUP",
-    "NOT_ORG_GROUP_CREATOR",
-    "NOT_ORG_OWNER",
-    "NOT_ORG_USER_ADMIN",
-    "NOT_GROUP_USER_ADMIN",
-]
 SMALL_FLEET = 30
 
 
-@pytest.mark.parametrize("code", LISTED)
+@pytest.mark.parametrize("code", RIGHTS)
 @pytest.mark.parametrize(("scope", "requests"), [("task", SMALL_FLEET), ("DAG run", 1), ("deployment", 1)])
 def test_a_401_about_rights_costs_no_token_and_no_revocation(atlas_sandbox, account, task, store, scope, requests):
     sealed = None

@@ -16,24 +16,12 @@ from airflow_provider_atlas.exceptions import (
 )
 from airflow_provider_atlas.operators.api import AtlasOperator
 from tests.conftest import secrets_in
-from tests.operators.jobs import CLUSTERS, PROJECT, context_of, on_clock, run
+from tests.operators.jobs import CLUSTERS, PROJECT, context_of, run
 
 NAMES = {"groupId": PROJECT, "name": "cluster-0"}
 CLUSTER = "/api/atlas/v2/groups/{groupId}/clusters/{name}"
 SNAPSHOTS = f"{CLUSTER}/backup/snapshots"
 SNAPSHOT = {"description": "before the migration", "retentionInDays": 1}
-
-
-@pytest.fixture
-def sandbox(atlas_sandbox, clock, monkeypatch, hook):
-    on_clock(clock, atlas_sandbox, monkeypatch)
-    hook.run(CLUSTERS)
-    return atlas_sandbox
-
-
-@pytest.fixture(params=[True, False], ids=["deferred", "on the worker"])
-def deferrable(request):
-    return request.param
 
 
 def call(**kwargs):

@@ -15,23 +15,11 @@ from airflow_provider_atlas.operators.backup import (
 )
 from airflow_provider_atlas.operators.search import AtlasCreateSearchIndexOperator
 from airflow_provider_atlas.sandbox.refusals import CODES
-from tests.operators.jobs import CLUSTERS, PROJECT, context_of, on_clock, run
+from tests.operators.jobs import CLUSTERS, PROJECT, context_of, run
 
 BUCKET = "6d0000000000000000000000"
 PLACE = {"task_id": "job", "project_id": PROJECT, "cluster_name": "cluster-0"}
 TARGET = {"target_project_id": PROJECT, "target_cluster_name": "cluster-1", "confirm_target": "cluster-1"}
-
-
-@pytest.fixture
-def sandbox(atlas_sandbox, clock, monkeypatch, hook):
-    on_clock(clock, atlas_sandbox, monkeypatch)
-    hook.run(CLUSTERS)
-    return atlas_sandbox
-
-
-@pytest.fixture(params=[True, False], ids=["deferred", "on the worker"])
-def deferrable(request):
-    return request.param
 
 
 @pytest.fixture

@@ -18,21 +18,9 @@ from airflow_provider_atlas.operators.cluster import (
     AtlasUpdateClusterOperator,
 )
 from airflow_provider_atlas.sandbox.refusals import CODES
-from tests.operators.jobs import CLUSTERS, PROJECT, context_of, fire, on_clock, run
+from tests.operators.jobs import CLUSTERS, PROJECT, context_of, fire, run
 
 BIGGER = {"replicationSpecs": [{"regionConfigs": [{"electableSpecs": {"instanceSize": "M20"}}]}]}
-
-
-@pytest.fixture
-def sandbox(atlas_sandbox, clock, monkeypatch, hook):
-    on_clock(clock, atlas_sandbox, monkeypatch)
-    hook.run(CLUSTERS)
-    return atlas_sandbox
-
-
-@pytest.fixture(params=[True, False], ids=["deferred", "on the worker"])
-def deferrable(request):
-    return request.param
 
 
 def pause(kind=AtlasPauseClusterOperator, **kwargs):
