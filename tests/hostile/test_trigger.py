@@ -16,9 +16,11 @@ from airflow_provider_atlas.triggers.token import AtlasTokenTrigger
 from tests.conftest import CLIENT_ID
 from tests.hostile.conftest import SLACK, STATED, TIMEOUT
 
-#: The most that other tasks of the event loop may be late; seconds.
-LATEST = 0.2
 SIX = range(6)
+#: How long the triggers may try; seconds.
+LONG = 5 * TIMEOUT
+#: Steps that another task takes while all triggers wait. If requests block the event loop, it takes at most one.
+STEPS = 5
 
 
 async def event_of(trigger: AtlasTokenTrigger):
@@ -26,29 +28,16 @@ async def event_of(trigger: AtlasTokenTrigger):
     return payload, time.time()
 
 
-async def with_heartbeat(triggers):
-    """The events, and the longest time between two steps of another task."""
-    gaps, stop = [0.0], asyncio.Event()
-
-    async def beat() -> None:
-        last = time.monotonic()
-        while not stop.is_set():
-            await asyncio.sleep(0.01)
-            gaps.append(time.monotonic() - last)
-            last = time.monotonic()
-
+async def run_beside_others(triggers):
+    """The events, and whether other code went on while all triggers waited. A machine may be busy: nothing is timed."""
     # What other code does in the executor of the event loop, which has few threads.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
-    beating = asyncio.create_task(beat())
     waiting = [asyncio.create_task(event_of(trigger)) for trigger in triggers]
-    await asyncio.sleep(0.1)
-    started = time.monotonic()
+    for _ in range(STEPS):
+        await asyncio.sleep(0.01)
     await asyncio.to_thread(int)
-    executor = time.monotonic() - started
-    found = await asyncio.gather(*waiting)
-    stop.set()
-    await beating
-    return found, max(gaps), executor
+    went_on = not any(task.done() for task in waiting)
+    return await asyncio.gather(*waiting), went_on
 
 
 def triggers_of(connect, port, seconds):
@@ -60,15 +49,14 @@ def triggers_of(connect, port, seconds):
 
 
 @pytest.mark.parametrize("name", ["drip of the status line", "drip of headers", "drip of the body", "silence"])
-def test_the_loop_stays_on_time_and_each_trigger_ends_after_its_deadline(name, ports, connect):
+def test_the_loop_goes_on_and_each_trigger_ends_after_its_deadline(name, ports, connect):
     before = set(threading.enumerate())
-    triggers = triggers_of(connect, ports[name][0], TIMEOUT)
-    found, gap, executor = asyncio.run(with_heartbeat(triggers))
+    triggers = triggers_of(connect, ports[name][0], LONG)
+    found, went_on = asyncio.run(run_beside_others(triggers))
+    assert went_on
     for payload, ended in found:
         assert type(events.load(payload["error"])) is exceptions.AtlasUnreachable
         assert ended < triggers[0].deadline + STATED + SLACK
-    assert gap < LATEST
-    assert executor < LATEST
     for thread in set(threading.enumerate()) - before:
         thread.join(0 if thread.name.startswith("ThreadPoolExecutor") else 1)
         assert thread.name.startswith("ThreadPoolExecutor") or not thread.is_alive()
@@ -79,9 +67,9 @@ def test_a_thread_that_hangs_does_not_keep_the_trigger(ports, connect, mocker):
     release = threading.Event()
     mocker.patch("airflow_provider_atlas.oauth.client.TokenClient.generate", lambda self: release.wait(20))
     mocker.patch.object(module, "THREAD_MARGIN", 0.2)
-    triggers = triggers_of(connect, 1, TIMEOUT)
+    triggers = triggers_of(connect, 1, LONG)
     try:
-        found, gap, _ = asyncio.run(with_heartbeat(triggers))
+        found, went_on = asyncio.run(run_beside_others(triggers))
     finally:
         release.set()
     for payload, ended in found:
@@ -89,4 +77,4 @@ def test_a_thread_that_hangs_does_not_keep_the_trigger(ports, connect, mocker):
         assert type(error) is exceptions.AtlasUnreachable
         assert "has not ended within 0.6 s" in str(error)
         assert ended < triggers[0].deadline + STATED + 0.2 + SLACK
-    assert gap < LATEST
+    assert went_on

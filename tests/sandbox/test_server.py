@@ -53,10 +53,10 @@ def test_sandbox_can_be_stopped_right_after_its_start():
 def test_response_does_not_wait_for_an_acknowledgement(sandbox):
     with requests.Session() as session:
         started = time.monotonic()
-        for _ in range(50):
+        for _ in range(250):
             session.get(f"{sandbox.url}/_sandbox/counters", timeout=10)
-    # With Nagle's algorithm it takes 2 s.
-    assert time.monotonic() - started < 1.5
+    # With Nagle's algorithm it takes 10 s.
+    assert time.monotonic() - started < 8
 
 
 def test_sandbox_can_be_stopped_under_load(sandbox, generate):

@@ -158,14 +158,19 @@ def test_a_connection_that_is_missing_ends_it_after_some_tries(sandbox):
 
 def test_hundreds_of_waits_take_one_token_few_threads_and_do_not_block_the_loop(hook, sandbox, mocker):
     sandbox.page_total = 300
-    reads, worst, peak = mocker.spy(pool._Hook, "_read_settings"), 0.0, 0
+    reads, peak, threads = mocker.spy(pool._Hook, "_read_settings"), 0, set()
+    look = watching.Watch.look
+
+    def watched(*args):
+        threads.add(threading.current_thread().name.split("_")[0])
+        return look(*args)
+
+    mocker.patch.object(watching.Watch, "look", watched)
 
     async def watchdog():
-        nonlocal worst, peak
+        nonlocal peak
         while True:
-            before = time.monotonic()
             await asyncio.sleep(0.02)
-            worst = max(worst, time.monotonic() - before - 0.02)
             peak = max(peak, sum(thread.name.startswith("atlas-look") for thread in threading.enumerate()))
 
     async def one(number):
@@ -180,8 +185,8 @@ def test_hundreds_of_waits_take_one_token_few_threads_and_do_not_block_the_loop(
 
     assert asyncio.run(main()) == [["success"]] * 300
     assert (sandbox.counters.token_requests, sandbox.counters.api_requests, reads.call_count) == (1, 300, 1)
-    assert peak <= pool.THREADS
-    assert worst < 1  # the machine may be busy; 300 blocking looks would take seconds
+    assert 1 <= peak <= pool.THREADS
+    assert threads == {"atlas-look"}
 
 
 def test_the_first_429_closes_the_gate_for_all(hook, sandbox):
@@ -262,14 +267,13 @@ def test_a_cancelled_trigger_ends_at_once(hook, sandbox):
 
     async def main():
         task = asyncio.create_task(trigger(until={"stateName": "NO"}).run().__anext__())
-        await asyncio.sleep(0.3)
-        began = time.monotonic()
+        while sandbox.counters.faults == 0:
+            await asyncio.sleep(0.01)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return time.monotonic() - began
+        await asyncio.wait([task], timeout=1.5)
+        return task.cancelled()
 
-    assert asyncio.run(main()) < 1
+    assert asyncio.run(main())
 
 
 @pytest.mark.parametrize(("watched", "least"), [(0, 30), (300, 60), (600, 90), (900, 120), (10_000, 120), (-5, 30)])
