@@ -387,7 +387,7 @@ def asked_before(context: Context) -> float | None:
         return None
     if _was_cleared(context) and (notes := context.get("task_state_store")) is not None:
         noted = notes.get(_note(context))
-        return float(noted) if noted is not None else None
+        return noted if isinstance(noted, int | float) else None
     # A retry cannot tell when the first try was. Clearing a task of a run that is over starts the run anew.
     run_started = getattr(context.get("dag_run"), "start_date", None)
     return (run_started.timestamp() if run_started else 0.0) - SKEW

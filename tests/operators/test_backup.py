@@ -142,6 +142,25 @@ def test_a_job_that_is_cancelled_fails_the_task(sandbox, clock, snapshot_id, def
         run(KINDS[kind](snapshot_id=snapshot_id, deferrable=deferrable))
 
 
+def test_a_snapshot_that_somebody_cancels_fails_the_task_and_no_other_is_made(sandbox, clock, monkeypatch, deferrable):
+    sandbox.fail_next("api", kind="cancel_job", method="POST")
+    with pytest.raises(AtlasJobFailed, match="status failed"):
+        run(snapshot(deferrable=deferrable))
+    clock.now += 1000
+    task = snapshot(deferrable=deferrable)
+    made = task._made
+
+    def deleted_meanwhile(*args):
+        step = made(*args)
+        del sandbox.jobs[jobs(sandbox, "snapshot")[-1].id]
+        return step
+
+    monkeypatch.setattr(task, "_made", deleted_meanwhile)
+    with pytest.raises(AtlasChangeRefused, match="404"):
+        run(task)
+    assert len(jobs(sandbox, "snapshot")) == 1
+
+
 def test_a_failed_export_says_why_in_atlas_s_words(sandbox, clock, snapshot_id, deferrable):
     sandbox.fail_next("api", kind="fail_job", method="POST")
     with pytest.raises(AtlasJobFailed, match="The sandbox was told to let it fail"):
@@ -306,15 +325,18 @@ def test_a_paused_target_fails_with_its_remedy(sandbox, clock, snapshot_id, defe
         run(restore(snapshot_id=snapshot_id, deferrable=deferrable))
 
 
-@pytest.mark.parametrize(("kind", "cancelled"), [("index", True), ("restore", False), ("export", False)])
+@pytest.mark.parametrize(
+    ("kind", "cancelled"), [("index", True), ("restore", False), ("export", False), ("snapshot", False)]
+)
 def test_a_killed_task_cancels_what_can_be_cancelled(sandbox, clock, snapshot_id, caplog, kind, cancelled):
-    given = {"snapshot_id": snapshot_id} if kind != "index" else {}
+    given = {"snapshot_id": snapshot_id} if kind in ("restore", "export") else {}
     task = KINDS[kind](deferrable=False, max_wait=100, **given)
     with pytest.raises(AtlasJobTimeout):
         run(task)
     task.on_kill()
     assert (jobs(sandbox, kind) == []) is cancelled
-    assert ("Cancelled the job at" in caplog.text) or ("cannot cancel this job" in caplog.text)
+    said = {"index": "Cancelled the job at", "snapshot": "The job was not cancelled and goes on at"}
+    assert said.get(kind, "cannot cancel this job") in caplog.text
 
 
 def test_an_index_that_another_made_is_not_cancelled(sandbox, clock, hook):
