@@ -78,7 +78,7 @@ test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minut
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds 3 --slow --write docs/measured/faults-slow.md
 
-test-kills:  ## Kill worker, triggerer and scheduler beneath 54 snapshots and restores; Celery, seed SEED; ten minutes
+test-kills:  ## Kill worker, triggerer and scheduler beneath 54 snapshots and restores; Celery, seed SEED; seven minutes
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults.jobs --seed $(SEED) --write docs/measured/kills.md
 
