@@ -21,7 +21,6 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from airflow_provider_atlas.sandbox import Sandbox
 from airflow_provider_atlas.sandbox.resources import ORG_ID
@@ -127,9 +126,8 @@ def demo(show: Show, keep: bool) -> bool:
         dags = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for folder in (EXAMPLES, Path(__file__).parent / "dags"):
             shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        # With the port stored as well: the Test button of Airflow 3.3.1 and 3.3.2 needs it.
-        connection = {**sandbox.connection, "port": urlsplit(sandbox.url).port}
-        airflow = PrivateAirflow(dags, connections={"atlas_default": connection}, environment=user_of_the_api(stack))
+        connections = {"atlas_default": sandbox.connection}
+        airflow = PrivateAirflow(dags, connections=connections, environment=user_of_the_api(stack))
         with show.step(f"Start a private Airflow {airflow.version}", lambda: airflow.starting) as outcome:
             stack.enter_context(airflow)
             leaks.watch(airflow)

@@ -32,7 +32,7 @@ def sandbox():
 
 @pytest.fixture(scope="module")
 def airflow(sandbox):
-    with PrivateAirflow(EXAMPLES, connections={"atlas_portless": sandbox.connection}) as running:
+    with PrivateAirflow(EXAMPLES, connections={"atlas_portless": sandbox.connection | {"port": None}}) as running:
         yield running
 
 

@@ -29,15 +29,18 @@ def kill_at(number: int, when: str) -> None:
     """End this process before or after the step of that number."""
     done = iter(range(10_000))
 
+    def die(step: str) -> None:
+        print(f"Killed at step {number}, {when} {step}.", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
     def stepping(method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             strikes = next(done) == number
             if strikes and when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
+                die(method.__qualname__)
             result = method(*args, **kwargs)
             if strikes:
-                print(f"killed after {method.__qualname__}", flush=True)
-                os.kill(os.getpid(), signal.SIGKILL)
+                die(method.__qualname__)
             return result
 
         return call
