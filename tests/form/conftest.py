@@ -21,7 +21,7 @@ ARGUMENTS = [
 SCREENSHOTS = os.environ.get("ATLAS_SCREENSHOTS")
 
 # Only `make test-form` installs Playwright.
-collect_ignore = [] if importlib.util.find_spec("playwright") else ["test_connection.py"]
+collect_ignore = [] if importlib.util.find_spec("playwright") else ["test_connection.py", "test_runs.py"]
 
 
 @pytest.fixture(scope="module")
