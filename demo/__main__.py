@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_atlas.sandbox import Sandbox
-from airflow_provider_atlas.sandbox.resources import ORG_ID
+from demo import clusters
 from demo.show import Show
 from harness import leaks
 from harness.airflow import EXAMPLES, PrivateAirflow
@@ -70,10 +70,8 @@ def rotations(show: Show, airflow: PrivateAirflow, sandbox: Sandbox, secrets: li
     :param secrets: gets the new secrets, to search for
     """
     account = sandbox.accounts[sandbox.client_id]
-    organization = f"{ORG_ID:024x}"
     user = {"connection_id": "airflow_api", "conn_type": "http", "host": airflow.url}
     airflow.rest.request("POST", "/connections", user | {"login": USER, "password": PASSWORD})
-    airflow.rest.request("POST", "/variables", {"key": "atlas_org_id", "value": organization})
     work = airflow.trigger("atlas_work_in_all_scopes")
     done = []
     for number in ("first", "second"):
@@ -131,6 +129,7 @@ def demo(show: Show, keep: bool) -> bool:
         with show.step(f"Start a private Airflow {airflow.version}", lambda: airflow.starting) as outcome:
             stack.enter_context(airflow)
             leaks.watch(airflow)
+            clusters.prepare(airflow, sandbox)
             outcome.append(airflow.url)
         runs = [
             run(show, airflow, "atlas_token_lifecycle", airflow.trigger, "triggered"),
@@ -148,7 +147,8 @@ def demo(show: Show, keep: bool) -> bool:
         if keep:
             report(show, sandbox, airflow, runs, found)
             print(f"  Airflow {airflow.version}   {airflow.url}   no login; the connection is atlas_default")
-            print(f"  Local Atlas     {sandbox.url}   shows its requests as they arrive")
+            print(f"  Local Atlas     {sandbox.url}   shows its requests as they arrive, and its clusters")
+            print("  Trigger atlas_clusters_night, and see the clusters reports, search and sessions pause.")
             print("\nBoth stay up until Ctrl-C.", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()

@@ -8,17 +8,13 @@ import pytest
 from playwright.sync_api import expect
 
 from airflow_provider_atlas.sandbox import Sandbox
-from airflow_provider_atlas.sandbox.resources import PROJECT_IDS
+from demo import clusters
 from harness.airflow import PrivateAirflow, with_examples
-
-CLUSTERS = ("orders", "reports", "search", "sessions")
 
 
 @pytest.fixture(scope="module")
 def sandbox():
     with Sandbox(client_id="mdb_sa_id_0123456789abcdef01234567") as running:
-        for name in CLUSTERS:
-            running.add_cluster(name, tags={"schedule": "office"})
         yield running
 
 
@@ -28,7 +24,7 @@ def airflow(sandbox, tmp_path_factory):
     wrong = connection | {"password": "mdb_sa_sk_Some-Other_Secret"}
     dags = with_examples(Path(__file__).parent / "dags", tmp_path_factory.mktemp("dags"))
     with PrivateAirflow(dags, connections={"atlas_default": connection, "atlas_wrong": wrong}) as running:
-        running.rest.request("POST", "/variables", {"key": "atlas_project_id", "value": f"{PROJECT_IDS:024x}"})
+        clusters.prepare(running, sandbox)
         yield running
 
 
@@ -36,7 +32,7 @@ def test_the_nightly_pause_shows_a_task_for_each_cluster(page, airflow, screensh
     run = airflow.wait("atlas_clusters_night", airflow.schedule("atlas_clusters_night"))
     assert run.state == "success", run.errors(airflow.logs())
     page.goto(f"{airflow.url}/dags/{run.dag_id}/runs/{run.run_id}/tasks/pause/mapped")
-    for name in CLUSTERS:
+    for name in clusters.OFFICE:
         expect(page.get_by_role("row").filter(has_text=name)).to_contain_text("Success")
     screenshot("run-pause", 640)
 
