@@ -91,7 +91,7 @@ def rotations(show: Show, airflow: PrivateAirflow, sandbox: Sandbox, secrets: li
 def report(
     show: Show, sandbox: Sandbox, airflow: PrivateAirflow, runs: list[DagRunResult], found: leaks.Findings
 ) -> None:
-    """Print the table, then every leak and every error."""
+    """Print the table, then every leak, every error and every warning."""
     states = Counter(str(state) for result in runs for state in result.tasks.values())
     counters = sandbox.counters
     rows = {
@@ -110,8 +110,8 @@ def report(
     for leak in found.leaks:
         print(f"  {leak.what} in {leak.place}")
     for result in runs:
-        for error in result.errors(airflow.logs()):
-            print(f"  {error}")
+        for told in (*result.errors(airflow.logs()), *result.warnings(airflow.logs())):
+            print(f"  {told}")
 
 
 def demo(show: Show, keep: bool) -> bool:

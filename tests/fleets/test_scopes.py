@@ -48,6 +48,7 @@ def test_120_tasks_in_deployment_scope_share_a_token(airflow, sandbox, store, mo
     counters = sandbox.counters
     print(f"\ndeployment scope, {store} store: {counters.token_requests} token requests in {run.duration:.0f} s")
     assert states(run) == {"success": 120}
+    assert list(run.warnings(airflow.logs())) == []
     assert counters.token_requests <= most
     assert counters.rate_limited == 0
 
