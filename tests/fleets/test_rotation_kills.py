@@ -11,7 +11,6 @@ from cryptography.fernet import Fernet
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.sandbox import Sandbox
 from harness import leaks
-from harness.runs import errors_in
 from tests.fleets.conftest import airflow_with_a_store
 
 pytestmark = pytest.mark.scale
@@ -54,6 +53,7 @@ def test_after_a_kill_at_any_step_the_next_try_leaves_the_stored_secret_working(
         org_id = own.run("/api/atlas/v2/orgs")["results"][0]["id"]
     kills = [{"atlas_conn_id": name, "kill": kill} for name, kill in zip(accounts, KILLS, strict=True)]
     run = airflow.run_dag("killed_rotations", {"org_id": org_id, "kills": kills}, timeout=1200)
+    assert run.state == "success", "\n".join(run.errors(airflow.logs()))
 
     fernet, every_secret = Fernet(airflow.fernet_key), []
     for name, (client_id, old) in accounts.items():
@@ -64,7 +64,6 @@ def test_after_a_kill_at_any_step_the_next_try_leaves_the_stored_secret_working(
         # A secret whose value was lost is deleted. The old one stays for as long as its tokens are valid.
         assert [secret.value for secret in secrets] == [old, stored], name
         assert stored != old
-    assert run.state == "success", [(path, errors_in(text)) for path, text in airflow.logs()]
     tries = airflow.query("SELECT map_index, try_number FROM task_instance WHERE task_id = 'rotate'")
     killed = {KILLS[row["map_index"]] for row in tries if row["try_number"] == 2}
     where = {found for _, text in airflow.logs() for found in re.findall(rb"Killed at step \d+, \w+ [\w.]+\w", text)}
