@@ -42,7 +42,7 @@ def airflow(sandbox, accounts, tmp_path_factory):
         name: sandbox.connection | {"login": client_id, "password": secret}
         for name, (client_id, secret) in accounts.items()
     }
-    with airflow_with_a_store(tmp_path_factory.mktemp("users"), connections, slots=len(KILLS)) as running:
+    with airflow_with_a_store(tmp_path_factory.mktemp("users"), connections, slots=12) as running:
         yield running
 
 
