@@ -13,7 +13,7 @@ from airflow_provider_atlas.sandbox import Sandbox
 from harness import leaks
 from tests.fleets.conftest import airflow_with_a_store
 
-pytestmark = pytest.mark.scale
+pytestmark = pytest.mark.long
 #: More than a rotation has; those of the last accounts are not killed.
 STEPS = 22
 KILLS = [(number, when) for number in range(STEPS) for when in ("before", "after")]

@@ -17,6 +17,7 @@ from harness import processes
 from tests.docs.pages import DOCS, ROOT, blocks
 from tests.form.test_connection import Connections
 
+pytestmark = pytest.mark.long
 AIRFLOW, SANDBOX = "http://localhost:8080", "http://127.0.0.1:8765"
 PAGE = (DOCS / "tutorial.md").read_text()
 
