@@ -14,7 +14,7 @@ from airflow.executors.base_executor import BaseExecutor
 PIDS = "BENCHMARK_PODS"
 
 
-class PodExecutor(BaseExecutor):  # type: ignore[misc]
+class PodExecutor(BaseExecutor):
     """Gives each task a free pod, with an empty directory for temporary files, as a new container has."""
 
     def start(self) -> None:

@@ -36,7 +36,7 @@ def measure(airflow: PrivateAirflow, fleet: str, conn: str, sandbox: Sandbox) ->
     counters = sandbox.counters
     return [
         [state for (task, _), state in run.tasks.items() if task == "call"].count("success"),
-        len({address for address, *_ in sandbox.windows.keys}),
+        len({key[0] for key in sandbox.windows.keys if isinstance(key, tuple)}),
         counters.token_requests,
         counters.rate_limited,
         counters.cap_refused,
@@ -66,8 +66,9 @@ def main() -> int:
         finally:
             for box in boxes.values():
                 box.stop()
-    lines = [[f"{PODS} pods", *COLUMNS], ["---", *["--:"] * len(COLUMNS)], *([name, *row] for name, row in rows)]
-    table = "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+    lines = [[f"{PODS} pods", *COLUMNS], ["---", *["--:"] * len(COLUMNS)]]
+    lines += [[name, *map(str, row)] for name, row in rows]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "pods.md").write_text(table)
     print(table)
