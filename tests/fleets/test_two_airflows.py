@@ -93,7 +93,7 @@ def age_rotation(airflow, sandbox, seconds):
     airflow.rest.request("PATCH", f"/variables/{variable['key']}?update_mask=value", body)
 
 
-def test_a_token_each_a_token_rotation_harms_nobody_and_a_rotated_secret_fails_the_other_once_deleted(
+def test_each_has_a_token_that_the_other_leaves_alone_and_a_rotated_secret_fails_the_other_once_deleted(
     airflows, sandbox
 ):
     production, staging = airflows
@@ -125,3 +125,9 @@ def test_a_token_each_a_token_rotation_harms_nobody_and_a_rotated_secret_fails_t
     assert any("InvalidClient" in error for error in errors), errors
     ended, *_ = table.row("production after it", production, "in_deployment")
     assert ended == success
+
+    fields = {"connection_id": "atlas_default", "conn_type": "mongodbatlas"}
+    secret = sandbox.accounts[sandbox.client_id].secrets[-1].value
+    staging.rest.request("PATCH", "/connections/atlas_default?update_mask=password", fields | {"password": secret})
+    ended, counters, _ = table.row("staging with production's secret", staging, "in_deployment")
+    assert (ended, counters.token_requests) == (success, 1)
