@@ -15,7 +15,7 @@ from airflow.providers.http.operators.http import HttpOperator
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.operators.token import GenerateTokenOperator, RevokeTokenOperator
 
-FLEET: dict[str, Any] = {"schedule": None, "start_date": datetime(2025, 1, 1), "max_active_tasks": 20}
+FLEET: dict[str, Any] = {"schedule": None, "start_date": datetime(2025, 1, 1), "max_active_tasks": 16}
 RETRIES, DELAY = 12, timedelta(seconds=15)
 GROUPS = "/api/atlas/v2/groups"
 ACCEPT = {"Accept": "application/vnd.atlas.2025-03-12+json"}
