@@ -1,4 +1,4 @@
-"""Fleets of pods that all make their first request at one moment, as after a deploy. The run has the size in its conf."""
+"""Fleets of pods that all make their first request at one moment, as after a deploy. The run's conf has the size."""
 
 from __future__ import annotations
 
