@@ -18,6 +18,7 @@ COSTS = {
     "slot-seconds": "slot_seconds",
     "token requests": "token_requests",
     "Variable calls": "variable_calls",
+    "workers' CPU s": "worker_cpu_seconds",
     "API server CPU s": "api_cpu_seconds",
     "database transactions": "transactions",
 }
@@ -53,9 +54,9 @@ def main() -> int:
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     (RESULTS / "growth.md").write_text(table)
     figure, axes = pyplot.subplots(1, 3, figsize=(13, 4.5), layout="constrained")
-    for axis, (name, value) in zip(axes, list(COSTS.items())[:2] + list(COSTS.items())[3:4], strict=True):
+    for axis, name in zip(axes, ("slot-seconds", "workers' CPU s", "token requests"), strict=True):
         for (fleet, mine), mark in zip(fleets.items(), cycle("osD^vP"), strict=False):
-            costs, ours = medians(mine, value), fleet.startswith(("deployment", "in_run", "deferred"))
+            costs, ours = medians(mine, COSTS[name]), fleet.startswith(("deployment", "in_run", "deferred"))
             style = "-" if ours else ":" if fleet.startswith("empty") else "--"
             axis.plot(list(costs), list(costs.values()), style, marker=mark, label=title(fleet), ms=4)
         axis.set(title=name, xlabel="mapped tasks", xscale="log", yscale="symlog")

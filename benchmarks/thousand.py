@@ -16,7 +16,7 @@ import json
 import os
 import statistics
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -45,6 +45,7 @@ COLUMNS = {
     "slot-s": "slot_seconds",
     "wall s": "wall_seconds",
     "Variable calls": "variable_calls",
+    "workers' CPU s": "worker_cpu_seconds",
     "API server CPU s": "api_cpu_seconds",
     "database transactions": "transactions",
 }
@@ -52,7 +53,10 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """The result of one fleet. Slot-seconds are running task instances times seconds."""
+    """
+    The result of one fleet. Slot-seconds are running task instances times seconds. They grow with what else the machine
+    does, as the CPU seconds of workers and tasks hardly do.
+    """
 
     fleet: str
     size: int
@@ -62,25 +66,32 @@ class Measured:
     slot_seconds: float
     wall_seconds: float
     variable_calls: int
+    worker_cpu_seconds: float
     api_cpu_seconds: float
     transactions: int
 
 
 class Meter:
-    """What the API server and the database have done so far."""
+    """What workers, API server and database have done so far."""
 
     def __init__(self, airflow: PrivateAirflow) -> None:
         self._airflow = airflow
 
-    def read(self) -> tuple[int, float, int]:
-        """Requests for Variables, seconds of CPU time, and committed transactions."""
+    def read(self) -> tuple[float, ...]:
+        """Requests for Variables, CPU seconds of the workers and of the API server, and committed transactions."""
         log = (self._airflow.home / "output" / "api-server.log").read_bytes()
-        ticks = 0
-        for pid in self._airflow.components.pids("api-server"):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
         ((transactions,),) = self._airflow.query("SELECT sum(xact_commit) FROM pg_stat_database")
-        return log.count(b"/execution/variables/"), ticks / os.sysconf("SC_CLK_TCK"), int(transactions)
+        workers = self._cpu("celery-worker") + self._cpu("celery-worker.2")
+        return log.count(b"/execution/variables/"), workers, self._cpu("api-server"), int(transactions)
+
+    def _cpu(self, name: str) -> float:
+        """CPU seconds of a component's processes, and of those that they have waited for: tasks that ended."""
+        ticks = 0
+        for pid in self._airflow.components.pids(name):
+            with suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(map(int, fields[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def sandbox_for(dag: str, size: int) -> Sandbox:
@@ -99,7 +110,7 @@ def measure(airflow: PrivateAirflow, fleet: str, conn: str, sandbox: Sandbox, si
     at_hand = sandbox.issue(sandbox.client_id, sandbox.client_secret, 24 * 3600)
     before = meter.read()
     run = airflow.run_dag(dag, {"size": size, "conn": conn, "at_hand": at_hand}, timeout=7200)
-    calls, cpu, transactions = (now - then for now, then in zip(meter.read(), before, strict=True))
+    calls, workers, cpu, transactions = (now - then for now, then in zip(meter.read(), before, strict=True))
     counters = sandbox.counters
     return Measured(
         fleet=fleet,
@@ -110,6 +121,7 @@ def measure(airflow: PrivateAirflow, fleet: str, conn: str, sandbox: Sandbox, si
         slot_seconds=round(airflow.slots.seconds[dag, run.run_id], 1),
         wall_seconds=round(run.duration, 1),
         variable_calls=int(calls),
+        worker_cpu_seconds=round(workers, 1),
         api_cpu_seconds=round(cpu, 1),
         transactions=int(transactions),
     )
@@ -127,14 +139,23 @@ def table(rows: list[Measured]) -> str:
         fleets: dict[str, list[Measured]] = {}
         for row in of_size:
             fleets.setdefault(row.fleet, []).append(row)
-        slots = {name: statistics.median(row.slot_seconds for row in mine) for name, mine in fleets.items()}
-        lines += [[f"{size} tasks", *COLUMNS, "slot-s / empty"], ["---", *["--:"] * (len(COLUMNS) + 1)]]
+        lines += [
+            [f"{size} tasks", *COLUMNS, "slot-s / empty", "CPU s / empty"],
+            ["---", *["--:"] * (len(COLUMNS) + 2)],
+        ]
         for name, mine in fleets.items():
             values = [f"{statistics.median(getattr(row, value) for row in mine):.0f}" for value in COLUMNS.values()]
-            ratio = f"{slots[name] / slots['empty']:.2f}" if "empty" in slots else ""
-            lines.append([title(name), *values, ratio])
+            ratios = [_ratio(mine, fleets.get("empty", []), value) for value in ("slot_seconds", "worker_cpu_seconds")]
+            lines.append([title(name), *values, *ratios])
         lines.append([])
     return "".join(f"| {' | '.join(line)} |\n" if line else "\n" for line in lines)
+
+
+def _ratio(mine: list[Measured], empty: list[Measured], value: str) -> str:
+    if not empty:
+        return ""
+    medians = [statistics.median(getattr(row, value) for row in rows) for rows in (mine, empty)]
+    return f"{medians[0] / medians[1]:.2f}"
 
 
 def kept() -> list[Measured]:

@@ -64,7 +64,9 @@ class Table:
             f"{counters.credentials_refused} with a wrong secret, {counters.active} tokens active",
             end="",
         )
-        return ended, counters, {error.partition(": ")[2] for error in run.errors(airflow.logs())}
+        errors = set(run.errors(airflow.logs()))
+        print("".join(f"\n  {error}" for error in errors), end="")
+        return ended, counters, errors
 
 
 def org_of(sandbox):
