@@ -16,7 +16,7 @@ import requests
 
 from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.api import session as module
-from airflow_provider_atlas.cache.deployment import SharedToken
+from airflow_provider_atlas.cache import deployment
 from airflow_provider_atlas.hooks import tokens
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.retry import call_with_retry
@@ -284,7 +284,7 @@ def test_max_wait_is_for_all_waits_of_one_call_together(
 ):
     begin = clock.now - time.time()
     sleeping = {"monotonic": clock, "sleep": clock.sleep, "clock": lambda: clock() - begin}
-    mocker.patch.object(tokens, "SharedToken", partial(SharedToken, **sleeping))
+    mocker.patch.object(deployment, "SharedToken", partial(deployment.SharedToken, **sleeping))
     mocker.patch.object(tokens, "call_with_retry", partial(call_with_retry, clock=clock, sleep=clock.sleep))
     for seconds in token_waits:
         atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": str(seconds)})
