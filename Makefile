@@ -42,12 +42,12 @@ unit: install  ## Run the unit tests with branch coverage
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term
 
 test: lint types unit  ## Run all checks that a change must pass, also on a real Airflow
-	$(BIN)/pytest -m integration $(PARALLEL)
+	$(BIN)/pytest -m "integration and not long" $(PARALLEL)
 
 test-fleets: install  ## Run 120 mapped tasks in each scope on a real Airflow; eight minutes
 	$(BIN)/pytest -m "fleet and not long" $(PARALLEL) -rP
 
-test-long: install /usr/bin/chromium  ## Kill a rotation of the client secret at each step; walk through the tutorial
+test-long: install /usr/bin/chromium  ## Kill a rotation at each step, walk through the tutorial, run each example DAG; half an hour
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group form
 	$(BIN)/pytest -m long -rP
 

@@ -10,6 +10,8 @@ from airflow_provider_atlas.sandbox import Sandbox
 from demo import clusters
 from harness.airflow import EXAMPLES, PrivateAirflow
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def sandbox():
