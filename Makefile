@@ -11,7 +11,7 @@ ROUNDS ?= 10
 # The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-stores test-form screenshots test-postgres test-distributed test-faults test-kills test-mock test-versions test-matrix test-lowest fuzz demo bench docs build release clean
+.PHONY: help install lint types unit test test-fleets test-long test-stores test-form screenshots test-postgres test-distributed test-faults test-kills test-mock test-versions test-matrix test-lowest fuzz demo bench bench-scale docs build release clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -42,10 +42,14 @@ unit: install  ## Run the unit tests with branch coverage
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term
 
 test: lint types unit  ## Run all checks that a change must pass, also on a real Airflow
-	$(BIN)/pytest -m integration $(PARALLEL)
+	$(BIN)/pytest -m "integration and not long" $(PARALLEL)
 
 test-fleets: install  ## Run 120 mapped tasks in each scope on a real Airflow; eight minutes
-	$(BIN)/pytest -m fleet $(PARALLEL) -rP
+	$(BIN)/pytest -m "fleet and not long" $(PARALLEL) -rP
+
+test-long: install /usr/bin/chromium  ## Kill a rotation at each step, walk through the tutorial, run each example DAG; half an hour
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group form
+	$(BIN)/pytest -m long -rP
 
 test-stores: install  ## Test the stores of a rotated client secret: AWS Secrets Manager (moto), Vault (OpenBao)
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group stores
@@ -58,7 +62,7 @@ test-stores: install  ## Test the stores of a rotated client secret: AWS Secrets
 
 test-form: install /usr/bin/chromium  ## Test the connection form of a real Airflow in Debian's Chromium; two minutes
 	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python --group form
-	$(BIN)/pytest -m form
+	$(BIN)/pytest -m "form and not long"
 
 screenshots:  ## Run test-form and replace the pictures in the docs
 	$(MAKE) test-form ATLAS_SCREENSHOTS=docs/images
@@ -94,10 +98,16 @@ test-matrix: $(UV)  ## Run the unit tests on each supported Airflow with each of
 
 bench: install  ## Measure speed and cost compared with peers, into docs/measured; two hours
 	@mkdir -p docs/measured
-	@missed=; for name in warm_token session download parsing loop triggers waits pauses claim_races waiting fleets; do \
+	@missed=; for name in warm_token session download parsing task_cost loop triggers waits pauses claim_races waiting fleets; do \
 	    echo "== $$name"; AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING $(BIN)/python -m benchmarks.$$name >docs/measured/$$name.txt || \
 	        missed="$$missed $$name"; \
 	    cat docs/measured/$$name.txt; done; [ -z "$$missed" ] || { echo "Outside their bounds:$$missed"; exit 1; }
+
+bench-scale:  ## Measure pods, and 10 to 1,000 tasks on Celery, into docs/measured; needs root, nftables, redis-server, postgresql
+	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
+	.venv-distributed/bin/python -m benchmarks.pods
+	for size in 10 100 1000; do .venv-distributed/bin/python -m benchmarks.thousand --tasks $$size || exit 1; done
+	.venv-distributed/bin/python -m benchmarks.growth
 
 docs: install  ## Build the documentation as HTML in docs/_build; warnings are errors
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build

@@ -18,6 +18,7 @@ from cryptography.fernet import Fernet  # noqa: F401
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: F401
 
 import airflow_provider_atlas.api.session
+import airflow_provider_atlas.cache.deployment
 import airflow_provider_atlas.hooks.service_account
 import airflow_provider_atlas.oauth.client
 import airflow_provider_atlas.operators.api

@@ -114,7 +114,7 @@ def hook(atlas_sandbox: Sandbox) -> AtlasServiceAccountHook:
 def store(mocker: MockerFixture) -> MemoryStore:
     """The store of all hooks, in memory, with almost no pause of the claim."""
     store = MemoryStore()
-    mocker.patch.object(tokens, "Variables", lambda: store)
+    mocker.patch.object(variables, "Variables", lambda: store)
     mocker.patch.object(claim, "PAUSE", 0.001)
     mocker.patch.object(variables, "_warned", set())
     return store

@@ -17,9 +17,7 @@ from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_atlas import metrics
 from airflow_provider_atlas.cache import sealing, task
-from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.cache.memory import Renewal, TokenCache, renewal, surely_expired
-from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.exceptions import AtlasError, InvalidSealedToken, TokenExpired
 from airflow_provider_atlas.oauth.retry import call_with_retry
 from airflow_provider_atlas.oauth.token import AccessToken, fingerprint
@@ -28,8 +26,10 @@ from airflow_provider_atlas.oauth.transport import uninterrupted
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from airflow_provider_atlas.cache.deployment import SharedToken
     from airflow_provider_atlas.hooks.settings import Settings
     from airflow_provider_atlas.oauth.account import ServiceAccount
+    from airflow_provider_atlas.oauth.client import TokenClient
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +44,16 @@ class Tokens:
     """
 
     def __init__(self, settings: Settings, *, mask: bool = True) -> None:
-        from airflow_provider_atlas.oauth.client import TokenClient
-
         self.settings = settings
         self.account = settings.account
         self.request_time = settings.transport.request_time
-        self._client = TokenClient(settings.account, settings.transport)
         self._mask = mask
+
+    def _client(self) -> TokenClient:
+        # Most tasks of a fleet request no token.
+        from airflow_provider_atlas.oauth.client import TokenClient
+
+        return TokenClient(self.account, self.settings.transport)
 
     def generate(self, max_wait: float = 0, generated: list[AccessToken] | None = None) -> AccessToken:
         """
@@ -59,9 +62,10 @@ class Tokens:
         :param max_wait: seconds to wait for Atlas in all; 0 makes one request.
         :param generated: gets the token before anything can interrupt the task, so that the caller can revoke it.
         """
+        client = self._client()
 
         def request() -> AccessToken:
-            token = self._client.generate()
+            token = client.generate()
             if generated is not None:
                 generated.append(token)
             return token
@@ -88,7 +92,7 @@ class Tokens:
         :param value: the token's text.
         :param max_wait: as for :meth:`generate`.
         """
-        call_with_retry(partial(self._client.revoke, value), max_wait, on_wait=metrics.waiting)
+        call_with_retry(partial(self._client().revoke, value), max_wait, on_wait=metrics.waiting)
         task.forget(value)
         metrics.count("revoked")
         log.info("Revoked Atlas token %s.", fingerprint(value))
@@ -317,6 +321,10 @@ class DeploymentToken(TokenSource):
         return token if token is None else self._tokens.mask(token)
 
     def _shared(self, max_wait: float) -> SharedToken:
+        # Tasks in the other scopes do not use the store.
+        from airflow_provider_atlas.cache.deployment import SharedToken
+        from airflow_provider_atlas.cache.variables import Variables
+
         return SharedToken(
             self._tokens.account,
             Variables(),

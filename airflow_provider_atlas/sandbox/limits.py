@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_atlas.sandbox.responses import AtlasResponse, api_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Collection, Hashable
 
     from airflow_provider_atlas.sandbox.knobs import Knobs
 
@@ -31,6 +31,11 @@ class FixedWindow:
             return opened + window - now
         self._windows[key] = opened, count + 1
         return 0.0
+
+    @property
+    def keys(self) -> Collection[Hashable]:
+        """Every key that had a request."""
+        return self._windows.keys()
 
 
 class TokenBuckets:

@@ -16,7 +16,7 @@ import requests
 
 from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.api import session as module
-from airflow_provider_atlas.cache.deployment import SharedToken
+from airflow_provider_atlas.cache import deployment
 from airflow_provider_atlas.hooks import tokens
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.oauth.retry import call_with_retry
@@ -229,13 +229,14 @@ def test_a_refused_token_from_another_task_raises_token_expired(hook, atlas_sand
     assert atlas_sandbox.counters.token_requests == before
 
 
-def test_a_task_continues_after_its_token_has_expired(hook, atlas_sandbox, mocker):
-    hook.get_conn().get(GROUPS)
-    mocker.patch("airflow_provider_atlas.cache.memory.time.time", return_value=time.time() + 3601)
-    hook._cache = None
-    first = hook.get_token()
-    assert hook.get_conn().get(GROUPS).status_code == 200
-    assert hook.get_token() is first
+def test_a_task_continues_after_its_token_has_expired(hook, atlas_sandbox):
+    atlas_sandbox.token_life = 1
+    session = hook.get_conn()
+    session.get(GROUPS)
+    atlas_sandbox.token_life = 3600
+    time.sleep(1.1)
+    assert session.get(GROUPS).status_code == 200
+    assert (atlas_sandbox.counters.token_requests, atlas_sandbox.counters.api_unauthorized) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +284,7 @@ def test_max_wait_is_for_all_waits_of_one_call_together(
 ):
     begin = clock.now - time.time()
     sleeping = {"monotonic": clock, "sleep": clock.sleep, "clock": lambda: clock() - begin}
-    mocker.patch.object(tokens, "SharedToken", partial(SharedToken, **sleeping))
+    mocker.patch.object(deployment, "SharedToken", partial(deployment.SharedToken, **sleeping))
     mocker.patch.object(tokens, "call_with_retry", partial(call_with_retry, clock=clock, sleep=clock.sleep))
     for seconds in token_waits:
         atlas_sandbox.fail_next("token", status=429, headers={"Retry-After": str(seconds)})

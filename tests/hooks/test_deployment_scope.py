@@ -159,7 +159,7 @@ def test_a_token_that_cannot_be_published_because_another_task_is_busy_is_given_
     token = hook.generate_token()
     holder = {"nonce": "another", "seconds": 3600.0}
     store.texts[names_for(hook.settings.account).holder] = json.dumps(holder)
-    mocker.patch.object(tokens, "SharedToken", partial(deployment.SharedToken, monotonic=clock, sleep=clock.sleep))
+    mocker.patch.object(deployment, "SharedToken", partial(deployment.SharedToken, monotonic=clock, sleep=clock.sleep))
     with pytest.raises(exceptions.RateLimited):
         deployment_token(hook).publish(token)
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)

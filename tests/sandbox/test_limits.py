@@ -40,6 +40,7 @@ def test_refused_requests_do_not_extend_the_window(clock):
 def test_each_key_has_its_own_window(clock):
     windows = FixedWindow(clock)
     assert [windows.admit(key, 1, 60.0) for key in ("a", "b", "a")] == [0.0, 0.0, 60.0]
+    assert list(windows.keys) == ["a", "b"]
 
 
 def test_limit_of_zero_admits_no_request(clock):

@@ -1,0 +1,216 @@
+"""A thousand mapped tasks on Celery: this provider, empty tasks, bare calls and the best peer.
+
+Run ``python -m benchmarks.thousand [--tasks N] [--rounds N] [FLEET ...]`` in ``.venv-distributed``; it needs PostgreSQL
+and Redis. A fleet with ``+preload`` at its end runs on an Airflow whose processes have imported this provider's modules
+at their start. Airflow 3.3.2 has two workers of 8 slots each. The fleets of a round run one after another, each with a
+sandbox of its own, and with a cold store. Each row is printed when it is there, and kept in ``docs/measured``.
+
+The sandbox has Atlas's limits: 10 token requests a minute, 100 active tokens. With them the peer would fail, and the
+deferred fleet end after hours: their cap is the number of tasks, and the peer's window is a hundredth of a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+from airflow_provider_atlas.sandbox import Sandbox
+from benchmarks.fleets import HERE, RESULTS
+from benchmarks.task_cost import preloading
+from harness.airflow import PrivateAirflow
+from tests.distributed.services import Services
+
+#: DAG, and its name in the table.
+FLEETS = {
+    "empty": "empty tasks",
+    "bare": "requests, token at hand",
+    "deployment": "deployment scope",
+    "in_run": "DAG run scope",
+    "deferred": "task scope, deferred",
+    "tenacity": "requests and tenacity",
+}
+PRELOAD = "+preload"
+DEFAULT = ("empty", "bare", "deployment", f"empty{PRELOAD}", f"deployment{PRELOAD}")
+COLUMNS = {
+    "ok": "succeeded",
+    "token requests": "token_requests",
+    "429s": "refused_429",
+    "slot-s": "slot_seconds",
+    "wall s": "wall_seconds",
+    "Variable calls": "variable_calls",
+    "workers' CPU s": "worker_cpu_seconds",
+    "API server CPU s": "api_cpu_seconds",
+    "database transactions": "transactions",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    The result of one fleet. Slot-seconds are running task instances times seconds. They grow with what else the machine
+    does, as the CPU seconds of workers and tasks hardly do.
+    """
+
+    fleet: str
+    size: int
+    succeeded: int
+    token_requests: int
+    refused_429: int
+    slot_seconds: float
+    wall_seconds: float
+    variable_calls: int
+    worker_cpu_seconds: float
+    api_cpu_seconds: float
+    transactions: int
+
+
+class Meter:
+    """What workers, API server and database have done so far."""
+
+    def __init__(self, airflow: PrivateAirflow) -> None:
+        self._airflow = airflow
+
+    def read(self) -> tuple[float, ...]:
+        """Requests for Variables, CPU seconds of the workers and of the API server, and committed transactions."""
+        log = (self._airflow.home / "output" / "api-server.log").read_bytes()
+        ((transactions,),) = self._airflow.query("SELECT sum(xact_commit) FROM pg_stat_database")
+        workers = self._cpu("celery-worker") + self._cpu("celery-worker.2")
+        return log.count(b"/execution/variables/"), workers, self._cpu("api-server"), int(transactions)
+
+    def _cpu(self, name: str) -> float:
+        """CPU seconds of a component's processes, and of those that they have waited for: tasks that ended."""
+        ticks = 0
+        for pid in self._airflow.components.pids(name):
+            with suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(map(int, fields[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def sandbox_for(dag: str, size: int) -> Sandbox:
+    """Atlas's limits, where a fleet can end with them."""
+    if dag == "tenacity":
+        return Sandbox(rate_limit=10, window=0.6, token_cap=size)
+    if dag == "deferred":
+        return Sandbox(rate_limit=10, window=60.0, token_cap=size, token_life=24 * 3600)
+    return Sandbox(rate_limit=10, window=60.0, token_cap=100)
+
+
+def measure(airflow: PrivateAirflow, fleet: str, conn: str, sandbox: Sandbox, size: int) -> Measured:
+    """Run a fleet's DAG to its end and measure its cost."""
+    dag, meter = fleet.removesuffix(PRELOAD), Meter(airflow)
+    airflow.unpause(dag)
+    at_hand = sandbox.issue(sandbox.client_id, sandbox.client_secret, 24 * 3600)
+    before = meter.read()
+    run = airflow.run_dag(dag, {"size": size, "conn": conn, "at_hand": at_hand}, timeout=7200)
+    calls, workers, cpu, transactions = (now - then for now, then in zip(meter.read(), before, strict=True))
+    counters = sandbox.counters
+    return Measured(
+        fleet=fleet,
+        size=size,
+        succeeded=[state for (task, _), state in run.tasks.items() if task == "call"].count("success"),
+        token_requests=counters.token_requests,
+        refused_429=counters.rate_limited,
+        slot_seconds=round(airflow.slots.seconds[dag, run.run_id], 1),
+        wall_seconds=round(run.duration, 1),
+        variable_calls=int(calls),
+        worker_cpu_seconds=round(workers, 1),
+        api_cpu_seconds=round(cpu, 1),
+        transactions=int(transactions),
+    )
+
+
+def title(fleet: str) -> str:
+    """A fleet's name in table and plot."""
+    return FLEETS[fleet.removesuffix(PRELOAD)] + (", preload" if fleet.endswith(PRELOAD) else "")
+
+
+def table(rows: list[Measured]) -> str:
+    """A Markdown table of the medians of the rounds, with the ratio of slot-seconds to the empty tasks'."""
+    lines = []
+    for size, of_size in groupby(sorted(rows, key=lambda row: row.size), lambda row: row.size):
+        fleets: dict[str, list[Measured]] = {}
+        for row in of_size:
+            fleets.setdefault(row.fleet, []).append(row)
+        lines += [
+            [f"{size} tasks", *COLUMNS, "slot-s / empty", "CPU s / empty"],
+            ["---", *["--:"] * (len(COLUMNS) + 2)],
+        ]
+        for name, mine in fleets.items():
+            values = [f"{statistics.median(getattr(row, value) for row in mine):.0f}" for value in COLUMNS.values()]
+            ratios = [_ratio(mine, fleets.get("empty", []), value) for value in ("slot_seconds", "worker_cpu_seconds")]
+            lines.append([title(name), *values, *ratios])
+        lines.append([])
+    return "".join(f"| {' | '.join(line)} |\n" if line else "\n" for line in lines)
+
+
+def _ratio(mine: list[Measured], empty: list[Measured], value: str) -> str:
+    if not empty:
+        return ""
+    medians = [statistics.median(getattr(row, value) for row in rows) for rows in (mine, empty)]
+    return f"{medians[0] / medians[1]:.2f}"
+
+
+def kept() -> list[Measured]:
+    """The rows of earlier runs."""
+    file = RESULTS / "thousand.json"
+    return [Measured(**row) for row in json.loads(file.read_text())] if file.exists() else []
+
+
+def run(fleets: list[str], size: int, rounds: int, preload: bool, rows: list[Measured]) -> None:
+    """Run the fleets on one Airflow, and add their rows."""
+    with ExitStack() as stack:
+        boxes = [
+            (fleet, f"{fleet}_{number}".replace("+", "_"), sandbox_for(fleet.removesuffix(PRELOAD), size))
+            for number in range(rounds)
+            for fleet in fleets
+        ]
+        for _, _, box in boxes:
+            stack.enter_context(box)
+        services = stack.enter_context(Services())
+        environment = services.environment | stack.enter_context(preloading(preload))
+        airflow = PrivateAirflow(
+            HERE / "scale_dags",
+            connections={conn: box.connection for _, conn, box in boxes},
+            environment=environment | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "8"},
+            slots=16,
+            query=services.query,
+            celery_workers=2,
+        )
+        stack.enter_context(airflow)
+        airflow.run_dag("empty", {"size": 16})  # every process has done its work once
+        for fleet, conn, box in boxes:
+            rows.append(measure(airflow, fleet, conn, box, size))
+            print(rows[-1], flush=True)
+            RESULTS.mkdir(exist_ok=True)
+            (RESULTS / "thousand.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+            (RESULTS / "thousand.md").write_text(table(rows))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=1000, metavar="N", help="mapped tasks of each fleet")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="repetitions; the table has medians")
+    names = [*FLEETS, *(f"{name}{PRELOAD}" for name in FLEETS)]
+    parser.add_argument("fleets", nargs="*", default=DEFAULT, metavar="FLEET", help=f"of {', '.join(names)}")
+    options = parser.parse_args()
+    if unknown := {*options.fleets} - {*names}:
+        parser.error(f"these fleets do not exist: {', '.join(sorted(unknown))}")
+    # Rows of this size and these fleets are replaced.
+    rows = [row for row in kept() if row.size != options.tasks or row.fleet not in options.fleets]
+    for preload in (False, True):
+        if mine := [fleet for fleet in options.fleets if fleet.endswith(PRELOAD) is preload]:
+            run(mine, options.tasks, options.rounds, preload, rows)
+    print(table([row for row in rows if row.size == options.tasks]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
