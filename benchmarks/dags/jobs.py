@@ -23,13 +23,9 @@ def names(prefix: str, **context: Any) -> list[str]:
 
 @dag(**FLEET)
 def waits() -> None:
+    """No task of a pool without slots starts: ``benchmarks.waits`` puts them into the state deferred."""
     AtlasSensor.partial(
-        task_id="wait",
-        until={"paused": True},
-        returns="name",
-        atlas_conn_id="atlas_jobs",
-        deferrable=True,
-        poke_interval=30,
+        task_id="wait", until={"paused": True}, atlas_conn_id="atlas_jobs", deferrable=True, pool="closed"
     ).expand(endpoint=names(f"{CLUSTERS}/"))
 
 
