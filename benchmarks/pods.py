@@ -1,76 +1,95 @@
 """Twenty pods that each run a task, with an address each and behind one address, in each scope.
 
-Run ``python -m benchmarks.pods``; it needs root, ``ip`` and ``nft``, and takes about ten minutes. A real Airflow starts
-each task in a network namespace of its own, by the command that KubernetesExecutor's pods run. The sandbox counts token
-requests by address, 10 in 60 s, and allows 100 active tokens, as Atlas does. All pods make their first request at one
-moment. The table is written to ``docs/measured``.
+Run ``python -m benchmarks.pods``; it needs root, ``ip`` and ``nft``, and takes some minutes, most of them waits for
+Atlas. Each pod is a process with network namespace and temporary files of its own, as with KubernetesExecutor. The
+Variables are in a real metadata database. The sandbox counts token requests by address, 10 in 60 s, and allows 100
+active tokens, as Atlas does. All pods make their first request at one moment. The table is written to
+``docs/measured``.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import subprocess
 import sys
-from pathlib import Path
+import tempfile
+import time
+from collections import Counter
+from typing import Any
 
 from airflow_provider_atlas.sandbox import Sandbox
 from benchmarks import pod_network
-from benchmarks.fleets import CAP, HERE, RESULTS
-from benchmarks.pod_executor import PIDS
-from harness.airflow import PrivateAirflow
+from benchmarks.fleets import CAP, RESULTS
 
 PODS = 20
-#: DAG, name in the table, and tokens of other tasks that are active before.
-FLEETS = {
-    "task": ("in_task", "task scope", 0),
-    "cap": ("in_task", "task scope, 90 other tokens active", 90),
-    "run": ("in_run", "DAG run scope", 0),
-    "deployment": ("in_deployment", "deployment scope, cold", 0),
+#: Arguments of the hook, name in the table, and tokens of other tasks that are active before.
+FLEETS: dict[str, tuple[dict[str, Any], str, int]] = {
+    "task": ({}, "task scope", 0),
+    "cap": ({}, "task scope, 90 other tokens active", 90),
+    "run": ({"token": "a task that runs before generates it"}, "DAG run scope", 0),
+    "deployment": ({"cache_scope": "deployment"}, "deployment scope, cold", 0),
 }
-COLUMNS = ("succeeded", "from addresses", "token requests", "429s", "403s for the cap", "active tokens", "wall s")
+COLUMNS = ("succeeded", "from addresses", "token requests", "429s", "403s for the cap", "active tokens", "seconds")
 
 
-def measure(airflow: PrivateAirflow, fleet: str, conn: str, sandbox: Sandbox) -> list[int]:
+def measure(pods: list[int], fleet: str, sandbox: Sandbox) -> list[int]:
     """Run a fleet; the values of :data:`COLUMNS`. Active tokens are those at the end of the run."""
-    dag, _, others = FLEETS[fleet]
+    from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+    from benchmarks import pod_task
+
+    kwargs, _, others = FLEETS[fleet]
     for _ in range(others):
         sandbox.issue(sandbox.client_id, sandbox.client_secret, sandbox.token_life)
-    run = airflow.run_dag(dag, {"size": PODS, "conn": conn}, timeout=600)
+    hook = AtlasServiceAccountHook(
+        client_id=sandbox.client_id, client_secret=sandbox.client_secret, base_url=sandbox.url
+    )
+    if "token" in kwargs:
+        kwargs = {"token": hook.seal(hook.generate_token())}
+    context = multiprocessing.get_context("forkserver")
+    start, ended = context.Barrier(len(pods) + 1, timeout=300), context.SimpleQueue()
+    processes = [
+        context.Process(target=pod_task.run, args=(pod, sandbox.connection, kwargs, start, ended)) for pod in pods
+    ]
+    for process in processes:
+        process.start()
+    start.wait()
+    began = time.monotonic()
+    for process in processes:
+        process.join()
+    seconds = time.monotonic() - began
+    results = Counter(ended.get() for _ in pods if not ended.empty())
+    print(dict(results), flush=True)
     counters = sandbox.counters
+    addresses = {key[0] for key in sandbox.windows.keys if isinstance(key, tuple)}
     return [
-        [state for (task, _), state in run.tasks.items() if task == "call"].count("success"),
-        len({key[0] for key in sandbox.windows.keys if isinstance(key, tuple)}),
+        results["success"],
+        len(addresses),
         counters.token_requests,
         counters.rate_limited,
         counters.cap_refused,
         counters.active,
-        round(run.duration),
+        round(seconds),
     ]
 
 
 def main() -> int:
-    rows: list[tuple[str, list[int]]] = []
-    # The cap does not depend on the address.
-    runs = [(many, fleet) for many in (True, False) for fleet in FLEETS if many or fleet != "cap"]
-    boxes = {run: Sandbox(token_cap=CAP) for run in runs}
-    with pod_network.PodNetwork(PODS) as network:
-        try:
-            made = {f"{fleet}_{many}".lower(): box.start().connection for (many, fleet), box in boxes.items()}
-            environment = {
-                "AIRFLOW__CORE__EXECUTOR": "benchmarks.pod_executor.PodExecutor",
-                "PYTHONPATH": str(Path(HERE).parent),
-                PIDS: " ".join(map(str, network.pids)),
-            }
-            with PrivateAirflow(HERE / "pod_dags", connections=made, environment=environment, slots=PODS) as airflow:
-                for (many, fleet), box in boxes.items():
-                    if not many and len(rows) == len(FLEETS):
-                        network.one_address()
-                    name = f"{FLEETS[fleet][1]}; {'an address each' if many else 'one address'}"
-                    rows.append((name, measure(airflow, fleet, f"{fleet}_{many}".lower(), box)))
-                    print(*rows[-1], flush=True)
-        finally:
-            for box in boxes.values():
-                box.stop()
-    lines = [[f"{PODS} pods", *COLUMNS], ["---", *["--:"] * len(COLUMNS)]]
-    lines += [[name, *map(str, row)] for name, row in rows]
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="pods-") as home, pod_network.PodNetwork(PODS) as network:
+        os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+        multiprocessing.set_forkserver_preload(["benchmarks.pod_task"])
+        for one_address in (False, True):
+            if one_address:
+                network.one_address()
+            for fleet, (_, name, _) in FLEETS.items():
+                if fleet == "cap" and one_address:  # Atlas does not count it by address
+                    continue
+                with Sandbox(token_cap=CAP) as sandbox:
+                    values = measure(network.pids, fleet, sandbox)
+                rows.append([f"{name}; {'one address' if one_address else 'an address each'}", *map(str, values)])
+                print(*rows[-1], flush=True)
+    lines = [[f"{PODS} pods", *COLUMNS], ["---", *["--:"] * len(COLUMNS)], *rows]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "pods.md").write_text(table)
