@@ -21,7 +21,7 @@ import sys
 import pytest
 from cryptography.fernet import Fernet
 
-from airflow_provider_atlas.cache import claim
+from airflow_provider_atlas.cache import claim, deployment
 from airflow_provider_atlas.cache.deployment import SharedToken
 from airflow_provider_atlas.cache.variables import Variables
 from airflow_provider_atlas.oauth.account import ServiceAccount
@@ -41,7 +41,9 @@ def drive() -> None:
     reports = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     # With the default pauses the tests would mostly wait until the claims of killed workers are stale.
-    claim.PAUSE, claim.STALE, claim.POLL = 0.05, 1.0, 0.05
+    claim.PAUSE, claim.STALE = 0.05, 1.0
+    deployment.FIRST_POLL = deployment.LAST_POLL = 0.05
+    deployment.STORE_TIME = 2.0
     for owner, name in ((Variables, "write"), (Variables, "remove"), (TokenClient, "_post")):
         _stop_around(owner, name, reports)
     with contextlib.suppress(ImportError):  # 2.11 has no such server
@@ -84,13 +86,14 @@ class Driver:
 
     def __init__(self, home, sandbox) -> None:
         account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
-        self._deployment = SharedToken(account, self, generate=pytest.fail, max_wait=0)
+        self._deployment = SharedToken(account, self, pytest.fail, pytest.fail, max_wait=0)
         self._key = Fernet.generate_key()
         self._database, self._log = home / "airflow.db", home / "driver.log"
         nowhere = "http://127.0.0.1:1"  # dag.test() has the execution API in its own process
         settings = environment(home, EXAMPLES, url=nowhere, fernet_key=self._key.decode(), slots=1)
         # A worker that makes no progress ends by itself, even if the test that started it has ended.
-        conn = sandbox.connection | {"extra": {"max_wait": 30}}
+        # A holder that was killed holds the others up for as long as two time-outs last.
+        conn = sandbox.connection | {"extra": {"max_wait": 30, "timeout": 2}}
         env = settings | {"AIRFLOW_CONN_ATLAS_DEFAULT": json.dumps(conn)}
         with self._log.open("w") as log:
             migrate = [sys.executable, "-m", "airflow", "db", "migrate"]

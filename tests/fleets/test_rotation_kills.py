@@ -53,11 +53,8 @@ def test_after_a_kill_at_any_step_the_next_try_leaves_the_stored_secret_working(
         org_id = own.run("/api/atlas/v2/orgs")["results"][0]["id"]
     kills = [{"atlas_conn_id": name, "kill": kill} for name, kill in zip(accounts, KILLS, strict=True)]
     run = airflow.run_dag("killed_rotations", {"org_id": org_id, "kills": kills}, timeout=1200)
-    failed = [index for (_, index), state in run.tasks.items() if state != "success"]
-    for path, text in airflow.logs():
-        if any(f"map_index={index}" in path.parts for index in failed):
-            print(path, text[-1500:].decode(errors="replace"), sep="\n")
-    assert run.state == "success", failed
+    # A try that finds everything done skips.
+    assert set(run.tasks.values()) <= {"success", "skipped"}, "\n".join(run.errors(airflow.logs()))
 
     fernet, every_secret = Fernet(airflow.fernet_key), []
     for name, (client_id, old) in accounts.items():
