@@ -11,7 +11,7 @@ ROUNDS ?= 10
 # The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
-.PHONY: help install lint types unit test test-fleets test-scale test-stores test-form screenshots test-postgres test-distributed test-faults test-mock test-versions test-matrix test-lowest fuzz demo bench bench-scale docs build release clean
+.PHONY: help install lint types unit test test-fleets test-long test-stores test-form screenshots test-postgres test-distributed test-faults test-kills test-mock test-versions test-matrix test-lowest fuzz demo bench bench-scale docs build release clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -42,13 +42,14 @@ unit: install  ## Run the unit tests with branch coverage
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term
 
 test: lint types unit  ## Run all checks that a change must pass, also on a real Airflow
-	$(BIN)/pytest -m "integration and not scale" $(PARALLEL)
+	$(BIN)/pytest -m "integration and not long" $(PARALLEL)
 
 test-fleets: install  ## Run 120 mapped tasks in each scope on a real Airflow; eight minutes
-	$(BIN)/pytest -m fleet $(PARALLEL) -rP
+	$(BIN)/pytest -m "fleet and not long" $(PARALLEL) -rP
 
-test-scale: install  ## Pause 200 clusters, each of which takes five minutes, in 16 slots; a quarter of an hour
-	$(BIN)/pytest -m scale -rP
+test-long: install /usr/bin/chromium  ## Kill a rotation at each step, walk through the tutorial, run each example DAG; half an hour
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group form
+	$(BIN)/pytest -m long -rP
 
 test-stores: install  ## Test the stores of a rotated client secret: AWS Secrets Manager (moto), Vault (OpenBao)
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group stores
@@ -61,7 +62,7 @@ test-stores: install  ## Test the stores of a rotated client secret: AWS Secrets
 
 test-form: install /usr/bin/chromium  ## Test the connection form of a real Airflow in Debian's Chromium; two minutes
 	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python --group form
-	$(BIN)/pytest -m form
+	$(BIN)/pytest -m "form and not long"
 
 screenshots:  ## Run test-form and replace the pictures in the docs
 	$(MAKE) test-form ATLAS_SCREENSHOTS=docs/images
@@ -81,6 +82,10 @@ test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minut
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds 3 --slow --write docs/measured/faults-slow.md
 
+test-kills:  ## Kill worker, triggerer and scheduler beneath 54 snapshots and restores; Celery, seed SEED; seven minutes
+	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
+	.venv-distributed/bin/python -m tests.faults.jobs --seed $(SEED) --write docs/measured/kills.md
+
 test-mock: install  ## Have prism, a mock of others, validate each request of the scoreboard; needs npm and ATLAS_OPENAPI
 	npm install --silent --no-audit --no-fund --prefix .tools/prism @stoplight/prism-cli
 	ATLAS_PRISM=.tools/prism/node_modules/.bin/prism $(BIN)/pytest -m mock -s
@@ -91,9 +96,9 @@ test-versions: $(UV)  ## Run the unit tests on Airflow 2.11 and 3.0, and tests o
 test-matrix: $(UV)  ## Run the unit tests on each supported Airflow with each of its Pythons, and on a pre-release; an hour
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox -s matrix prerelease --no-error-on-missing-interpreters
 
-bench: install  ## Measure speed and cost compared with peers, into docs/measured; an hour and a half
+bench: install  ## Measure speed and cost compared with peers, into docs/measured; two hours
 	@mkdir -p docs/measured
-	@missed=; for name in warm_token session download parsing task_cost loop triggers claim_races waiting fleets; do \
+	@missed=; for name in warm_token session download parsing task_cost loop triggers waits pauses claim_races waiting fleets; do \
 	    echo "== $$name"; AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING $(BIN)/python -m benchmarks.$$name >docs/measured/$$name.txt || \
 	        missed="$$missed $$name"; \
 	    cat docs/measured/$$name.txt; done; [ -z "$$missed" ] || { echo "Outside their bounds:$$missed"; exit 1; }

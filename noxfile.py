@@ -14,8 +14,9 @@ from pathlib import Path
 import nox
 
 OLDEST, *BETWEEN, NEWEST = AIRFLOWS = ("2.11.2", "3.0.6", "3.1.8", "3.2.2", "3.3.2")
-#: Airflow 3.0 shows no provider's connection form without the provider fab.
-MORE = {"3.0.6": ["apache-airflow-providers-fab"]}
+#: Airflow 3.0 shows no provider's connection form without the provider fab, and its `ObjectStoragePath` cannot be made
+#: with universal-pathlib 0.3. Airflow's constraints have 0.2.
+MORE = {"3.0.6": ["apache-airflow-providers-fab", "universal-pathlib<0.3"]}
 
 #: The Pythons of the matrix. Where an interpreter is missing, nox says so and skips the session.
 PYTHONS = {
@@ -70,7 +71,7 @@ def prerelease(session: nox.Session) -> None:
 @nox.parametrize("airflow", [OLDEST, NEWEST], ids=[OLDEST, NEWEST])
 def integration(session: nox.Session, airflow: str) -> None:
     """A real Airflow, with the example DAGs and the tests' own."""
-    run(session, airflow, "-m", "integration and not scale", "tests/integration")
+    run(session, airflow, "-m", "integration and not long", "tests/integration")
 
 
 @nox.session

@@ -61,6 +61,33 @@ def fields(condition: Condition) -> list[str]:
     return [field for each in condition for field in each]
 
 
+def unmet(condition: Condition, body: Any) -> list[str]:
+    """The fields that do not have their values, each with both in words. Empty for alternative conditions."""
+    if not isinstance(condition, Mapping):
+        return []
+    return [
+        f"{field} is {_held(field, get(body, field))}, wanted {_wanted(field, wanted)}"
+        for field, wanted in condition.items()
+        if not _matches(wanted, get(body, field))
+    ]
+
+
+def _is_private(field: str) -> bool:
+    return field.rpartition(".")[2] in PRIVATE
+
+
+def _held(field: str, value: Any) -> str:
+    return "missing" if value is None else "***" if _is_private(field) else repr(value)
+
+
+def _wanted(field: str, wanted: Any) -> str:
+    if _is_private(field):
+        return "***"
+    if isinstance(wanted, Mapping):
+        return ("any value" if wanted[EXISTS] else "none") if EXISTS in wanted else repr(wanted[_PAIRS])
+    return " or ".join(map(repr, wanted)) if isinstance(wanted, list | tuple) else repr(wanted)
+
+
 def _matches(wanted: Any, value: Any) -> bool:
     if isinstance(wanted, Mapping):
         if _PAIRS in wanted:

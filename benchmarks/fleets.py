@@ -11,6 +11,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from airflow_provider_atlas.sandbox import Sandbox
 from harness import leaks
@@ -77,10 +78,11 @@ class Measured:
     plain_text_tokens: int
 
 
-def connection(fleet: str, sandbox: Sandbox) -> tuple[str, dict[str, str]]:
+def connection(fleet: str, sandbox: Sandbox) -> tuple[str, dict[str, Any]]:
     """Id and fields of a fleet's connection."""
-    kind = "http" if fleet == "http_operator" else "mongodbatlas"
-    return f"{kind}_{fleet}", sandbox.connection | {"conn_type": kind}
+    if fleet == "http_operator":  # the HTTP provider would append the port to that of the URL
+        return f"http_{fleet}", sandbox.connection | {"conn_type": "http", "port": None}
+    return f"mongodbatlas_{fleet}", sandbox.connection
 
 
 def measure(airflow: PrivateAirflow, sandbox: Sandbox, fleet: str, conn: str, size: int, timeout: float) -> Measured:

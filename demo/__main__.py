@@ -21,10 +21,9 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from airflow_provider_atlas.sandbox import Sandbox
-from airflow_provider_atlas.sandbox.resources import ORG_ID
+from demo import clusters
 from demo.show import Show
 from harness import leaks
 from harness.airflow import EXAMPLES, PrivateAirflow
@@ -71,10 +70,8 @@ def rotations(show: Show, airflow: PrivateAirflow, sandbox: Sandbox, secrets: li
     :param secrets: gets the new secrets, to search for
     """
     account = sandbox.accounts[sandbox.client_id]
-    organization = f"{ORG_ID:024x}"
     user = {"connection_id": "airflow_api", "conn_type": "http", "host": airflow.url}
     airflow.rest.request("POST", "/connections", user | {"login": USER, "password": PASSWORD})
-    airflow.rest.request("POST", "/variables", {"key": "atlas_org_id", "value": organization})
     work = airflow.trigger("atlas_work_in_all_scopes")
     done = []
     for number in ("first", "second"):
@@ -94,7 +91,7 @@ def rotations(show: Show, airflow: PrivateAirflow, sandbox: Sandbox, secrets: li
 def report(
     show: Show, sandbox: Sandbox, airflow: PrivateAirflow, runs: list[DagRunResult], found: leaks.Findings
 ) -> None:
-    """Print the table, then every leak and every error."""
+    """Print the table, then every leak, every error and every warning."""
     states = Counter(str(state) for result in runs for state in result.tasks.values())
     counters = sandbox.counters
     rows = {
@@ -113,8 +110,8 @@ def report(
     for leak in found.leaks:
         print(f"  {leak.what} in {leak.place}")
     for result in runs:
-        for error in result.errors(airflow.logs()):
-            print(f"  {error}")
+        for told in (*result.errors(airflow.logs()), *result.warnings(airflow.logs())):
+            print(f"  {told}")
 
 
 def demo(show: Show, keep: bool) -> bool:
@@ -127,12 +124,12 @@ def demo(show: Show, keep: bool) -> bool:
         dags = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for folder in (EXAMPLES, Path(__file__).parent / "dags"):
             shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        # With the port stored as well: the Test button of Airflow 3.3.1 and 3.3.2 needs it.
-        connection = {**sandbox.connection, "port": urlsplit(sandbox.url).port}
-        airflow = PrivateAirflow(dags, connections={"atlas_default": connection}, environment=user_of_the_api(stack))
+        connections = {"atlas_default": sandbox.connection}
+        airflow = PrivateAirflow(dags, connections=connections, environment=user_of_the_api(stack))
         with show.step(f"Start a private Airflow {airflow.version}", lambda: airflow.starting) as outcome:
             stack.enter_context(airflow)
             leaks.watch(airflow)
+            clusters.prepare(airflow, sandbox)
             outcome.append(airflow.url)
         runs = [
             run(show, airflow, "atlas_token_lifecycle", airflow.trigger, "triggered"),
@@ -150,7 +147,8 @@ def demo(show: Show, keep: bool) -> bool:
         if keep:
             report(show, sandbox, airflow, runs, found)
             print(f"  Airflow {airflow.version}   {airflow.url}   no login; the connection is atlas_default")
-            print(f"  Local Atlas     {sandbox.url}   shows its requests as they arrive")
+            print(f"  Local Atlas     {sandbox.url}   shows its requests as they arrive, and its clusters")
+            print("  Trigger atlas_clusters_night, and see the clusters reports, search and sessions pause.")
             print("\nBoth stay up until Ctrl-C.", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()

@@ -16,6 +16,7 @@ from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.operators.cluster import AtlasPauseClusterOperator, AtlasResumeClusterOperator
 
 PROJECT_ID = "{{ var.value.atlas_project_id }}"
+NAME = "{{ task.cluster_name }}"  # instead of a number, in Airflow's list of the mapped tasks
 TAG = {"key": "schedule", "value": "office"}
 
 
@@ -28,16 +29,16 @@ def clusters_with_the_tag(project_id: str) -> list[str]:
 
 @dag(schedule="0 19 * * 1-5", start_date=datetime(2025, 1, 1), catchup=False, tags=["atlas", "example"])
 def atlas_clusters_night() -> None:
-    AtlasPauseClusterOperator.partial(task_id="pause", project_id=PROJECT_ID, deferrable=True).expand(
-        cluster_name=clusters_with_the_tag(PROJECT_ID)
-    )
+    AtlasPauseClusterOperator.partial(
+        task_id="pause", project_id=PROJECT_ID, deferrable=True, map_index_template=NAME
+    ).expand(cluster_name=clusters_with_the_tag(PROJECT_ID))
 
 
 @dag(schedule="0 6 * * 1-5", start_date=datetime(2025, 1, 1), catchup=False, tags=["atlas", "example"])
 def atlas_clusters_morning() -> None:
-    AtlasResumeClusterOperator.partial(task_id="resume", project_id=PROJECT_ID, deferrable=True).expand(
-        cluster_name=clusters_with_the_tag(PROJECT_ID)
-    )
+    AtlasResumeClusterOperator.partial(
+        task_id="resume", project_id=PROJECT_ID, deferrable=True, map_index_template=NAME
+    ).expand(cluster_name=clusters_with_the_tag(PROJECT_ID))
 
 
 atlas_clusters_night()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -41,11 +41,29 @@ class DagRunResult:
 
         :param logs: the log files of an Airflow, also those of other runs
         """
+        yield from self._told(logs, errors_in)
+
+    def warnings(self, logs: Iterable[tuple[Path, bytes]]) -> Iterator[str]:
+        """The warnings of its tasks, as :meth:`errors`."""
+        yield from self._told(logs, warnings_in)
+
+    def _told(self, logs: Iterable[tuple[Path, bytes]], found: Callable[[bytes], Iterator[str]]) -> Iterator[str]:
         for path, text in logs:
             if f"run_id={self.run_id}" in path.parts:
                 task = next(part for part in path.parts if part.startswith("task_id="))
-                for error in errors_in(text):
-                    yield f"{self.dag_id} {task.removeprefix('task_id=')}: {error}"
+                for each in found(text):
+                    yield f"{self.dag_id} {task.removeprefix('task_id=')}: {each}"
+
+
+def warnings_in(log: bytes) -> Iterator[str]:
+    """The warnings in the log of a task, in order."""
+    for line in log.decode(errors="replace").splitlines():
+        if line.startswith("{"):  # Airflow 3
+            entry = json.loads(line)
+            if entry.get("level") == "warning":
+                yield entry["event"]
+        elif warning := line.partition(" WARNING - ")[2]:  # Airflow 2
+            yield warning
 
 
 def errors_in(log: bytes) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_atlas.conditions import check, holds, leaves, pick, public
+from airflow_provider_atlas.conditions import check, holds, leaves, pick, public, unmet
 
 CLUSTER = {
     "stateName": "IDLE",
@@ -39,6 +39,31 @@ CLUSTER = {
 )
 def test_a_condition_holds_if_each_field_has_its_value(condition, expected):
     assert holds(condition, CLUSTER) is expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ({"stateName": "IDLE", "diskSizeGB": 10}, []),
+        ({"stateName": "UPDATING", "paused": True}, ["stateName is 'IDLE', wanted 'UPDATING'"]),
+        ({"diskSizeGB": "10"}, ["diskSizeGB is 10.0, wanted '10'"]),
+        ({"status": ["READY", "STEADY"]}, ["status is missing, wanted 'READY' or 'STEADY'"]),
+        ({"finishedAt": {"$exists": True}}, ["finishedAt is missing, wanted any value"]),
+        ({"paused": {"$exists": False}}, ["paused is True, wanted none"]),
+        (
+            leaves({"tags": [{"key": "a", "value": "1"}]}, pairs=True),
+            ["tags is missing, wanted [{'key': 'a', 'value': '1'}]"],
+        ),
+        ({"a.password": "x"}, ["a.password is missing, wanted ***"]),
+        ([{"stateName": "UPDATING"}, {"paused": False}], []),
+    ],
+)
+def test_the_fields_that_differ_are_named_with_both_values(condition, words):
+    assert unmet(condition, CLUSTER) == words
+
+
+def test_a_secret_that_differs_is_not_shown():
+    assert unmet({"user.password": "x"}, {"user": {"password": "y"}}) == ["user.password is ***, wanted ***"]
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 7])

@@ -29,7 +29,7 @@ class Stored:
     monkeypatch: pytest.MonkeyPatch
 
     def run(self, conn_id: str = "atlas_default", /, token: str | None = None, **fields: Any) -> object:
-        stored = {**self.sandbox.connection, **fields}
+        stored = {**self.sandbox.connection, **({"port": None} if "host" in fields else {}), **fields}
         self.monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(stored))
         return AtlasServiceAccountHook(conn_id, token=token, max_wait=20).run("/api/atlas/v2/groups")
 

@@ -38,6 +38,7 @@ def test_default_connection_points_to_the_sandbox(atlas_sandbox):
         "login": atlas_sandbox.client_id,
         "password": atlas_sandbox.client_secret,
         "host": atlas_sandbox.url,
+        "port": atlas_sandbox.port,
     }
     given = {"auth": (connection["login"], connection["password"]), "data": {"grant_type": "client_credentials"}}
     assert requests.post(f"{connection['host']}/api/oauth/token", timeout=10, **given).status_code == 200

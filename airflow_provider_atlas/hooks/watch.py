@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.api.codes import PASSES
-from airflow_provider_atlas.conditions import FOUND, Condition, fields, get, holds, pick
+from airflow_provider_atlas.conditions import FOUND, Condition, fields, get, holds, pick, unmet
 from airflow_provider_atlas.exceptions import (
     AtlasApiError,
     AtlasError,
@@ -124,7 +124,10 @@ class Watch:
     def timeout(self) -> AtlasJobTimeout:
         """The error for a wait that is over."""
         trouble = str(self.trouble.args[0]) if self.trouble else None
-        error = AtlasJobTimeout(self._summary("did not end within max_wait"), state=self.state, description=trouble)
+        summary = self._summary("did not end within max_wait")
+        if self.body is not None and (different := unmet(self.until, self.body)):
+            summary += f". Different from what was wanted: {words('; '.join(different), str, 400)}"
+        error = AtlasJobTimeout(summary, state=self.state, description=trouble)
         error.waited = self.elapsed
         return error
 

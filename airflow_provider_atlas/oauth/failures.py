@@ -59,7 +59,7 @@ def translate(error: Exception, transport: Transport) -> AtlasError:
     if any("Missing dependencies for SOCKS" in text for text in texts):
         return InvalidConnection(f"The proxy in {_proxy_source(transport)} needs SOCKS: install requests[socks]")
     if isinstance(error, requests.exceptions.InvalidProxyURL):
-        return InvalidConnection(f"The proxy in {_proxy_source(transport)} must be a URL such as http://proxy:3128")
+        return _bad_proxy(transport)
     if isinstance(error, requests.exceptions.ProxyError):
         return AtlasUnreachable(f"The proxy in {_proxy_source(transport)} does not let the request to Atlas through")
     if isinstance(error, requests.Timeout) or any(isinstance(cause, TimeoutError) for cause in causes):
@@ -99,7 +99,7 @@ def _invalid(error: Exception, transport: Transport) -> AtlasError:
         return UnexpectedResponse("The response is not valid HTTP: its headers contradict each other")
     label = "label" in str(error)  # "label empty or too long" is IDNA's word for a part of a host name
     if (label or (sent and isinstance(error, requests.exceptions.InvalidURL))) and _has_proxy(transport):
-        return InvalidConnection(f"The proxy in {_proxy_source(transport)} must be a URL such as http://proxy:3128")
+        return _bad_proxy(transport)
     if sent or label:
         return InvalidConnection("The host name of the Atlas URL is not valid")
     return InvalidCall("The request cannot be sent: check method, parameters and body")
@@ -113,6 +113,10 @@ def _is_broken_http(cause: BaseException) -> bool:
 
 def _has_proxy(transport: Transport) -> bool:
     return bool(transport.proxies) or any(os.environ.get(name) for name in PROXY_VARIABLES)
+
+
+def _bad_proxy(transport: Transport) -> InvalidConnection:
+    return InvalidConnection(f"The proxy in {_proxy_source(transport)} must be a URL such as http://proxy:3128")
 
 
 def _proxy_source(transport: Transport) -> str:

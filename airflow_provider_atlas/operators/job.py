@@ -168,11 +168,8 @@ class AtlasJobOperator(AtlasBaseOperator):
 
     @cleared
     def execute(self, context: Context) -> Any:
-        now, retry = time.time(), is_retry(context)
-        # A retry cannot tell when the first try was, and a task that is cleared clears its run, as a rule.
-        run_started = getattr(context.get("dag_run"), "start_date", None) if retry else None
-        since = (run_started.timestamp() if run_started else 0.0) if retry else now
-        return self._go(context, Progress(started=now, asked=retry, since=since - SKEW))
+        since = asked_before(context)
+        return self._go(context, Progress(started=time.time(), asked=since is not None, since=since or 0.0))
 
     @cleared
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -204,7 +201,7 @@ class AtlasJobOperator(AtlasBaseOperator):
         while True:
             try:
                 if ended is None:
-                    step = self._ask(hook, plan, progress)
+                    step = self._ask(hook, plan, progress, context)
                     if progress.made and plan.method not in READS and "ti" in context:
                         context["ti"].xcom_push(key="job", value=progress.watched)
                 else:
@@ -219,7 +216,7 @@ class AtlasJobOperator(AtlasBaseOperator):
                 raise _typed(error) from None
             ended = (body,) if progress.made and step.watch.endpoint else ended
 
-    def _ask(self, hook: AtlasServiceAccountHook, plan: Plan, progress: Progress) -> Done | Wait:
+    def _ask(self, hook: AtlasServiceAccountHook, plan: Plan, progress: Progress, context: Context) -> Done | Wait:
         """Make the change, unless it is made already or cannot be made yet."""
         if plan.method in READS:
             return self._begin(hook, plan, progress)
@@ -242,6 +239,8 @@ class AtlasJobOperator(AtlasBaseOperator):
         if progress.asked and not plan.watched and (own := self._own(hook, plan, progress)):
             log.info("This task's job exists already: %s.", own)
             return self._made(plan, progress, own)
+        if not progress.asked:
+            progress.since = note_request(context)
         response = None
         try:
             response = hook.run(plan.endpoint, plan.method, json=plan.json, params=plan.params)
@@ -380,6 +379,39 @@ def is_retry(context: Context) -> bool:
     """Whether an earlier try since the task was last cleared may have made the change."""
     ti = context.get("ti")
     return ti is not None and ti.try_number > first_try(context)
+
+
+def asked_before(context: Context) -> float | None:
+    """Since when an earlier try may have made the change, epoch seconds; ``None`` if none has."""
+    if not is_retry(context):
+        return None
+    if _was_cleared(context) and (notes := context.get("task_state_store")) is not None:
+        noted = notes.get(_note(context))
+        return noted if isinstance(noted, int | float) else None
+    # A retry cannot tell when the first try was. Clearing a task of a run that is over starts the run anew.
+    run_started = getattr(context.get("dag_run"), "start_date", None)
+    return (run_started.timestamp() if run_started else 0.0) - SKEW
+
+
+def note_request(context: Context) -> float:
+    """
+    Write down that the change is about to be requested, and return since when its job may exist.
+
+    Only a task that was cleared needs the note: what the run made before may be what it made before it was cleared.
+    Airflow keeps such notes from 3.3 on. If the note cannot be written, the task fails before the request.
+    """
+    since = time.time() - SKEW
+    if _was_cleared(context) and (notes := context.get("task_state_store")) is not None:
+        notes.set(_note(context), since)
+    return since
+
+
+def _was_cleared(context: Context) -> bool:
+    return "ti" in context and first_try(context) > 1
+
+
+def _note(context: Context) -> str:
+    return f"atlas_requested_in_{first_try(context)}"
 
 
 def first_try(context: Context) -> int:

@@ -38,13 +38,13 @@ class Fault:
 
     :param kind: ``answer`` sends status, headers and body as they are given here; ``drop`` closes the connection
         without a response; ``silence`` delays the response; ``lost`` lets the request take effect, and then closes the
-        connection or, with a status or an error code, sends that response; ``fail_job`` and ``cancel_job`` let the
-        job end badly that the request starts
+        connection, sends the given status or error code, or, with ``seconds``, delays the response; ``fail_job`` and
+        ``cancel_job`` let the job end badly that the request starts
     :param status: HTTP status of the response; None for the 500 that Atlas documents, with its body
     :param body: bytes of the response
     :param headers: headers of the response
     :param seconds: how long a silence lasts before the real response is sent; None: until the sandbox stops.
-        If the client hangs up before that, the request changes nothing
+        If the client hangs up before that, the request changes nothing, unless the kind is ``lost``
     :param error_code: send the Administration API's error with this code, with its own status unless one is given
     :param parameters: of that error; its text states them
     :param method: only requests with this method get the fault
@@ -86,7 +86,8 @@ async def perform(fault: Fault, request: Request, connections: Connections, now:
         if fault.status is None:
             return Response(json.dumps(oauth_error("server_error").content), 500, media_type="application/json")
         return Response(fault.body, fault.status, fault.headers)
-    if fault.kind != "silence" and request.client:
+    closes = fault.kind == "drop" or (fault.kind == "lost" and fault.seconds is None)
+    if closes and request.client:
         connections[request.client.host, request.client.port].close()
     try:
         await asyncio.wait_for(_hung_up(request), fault.seconds)

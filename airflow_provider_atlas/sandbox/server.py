@@ -84,9 +84,14 @@ class Sandbox(AtlasState):
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     @property
-    def connection(self) -> dict[str, str]:
-        """An Airflow connection to the default account; as JSON it is the value of an ``AIRFLOW_CONN_...`` variable."""
-        return {"conn_type": "mongodbatlas", "login": self.client_id, "password": self.client_secret, "host": self.url}
+    def connection(self) -> dict[str, str | int]:
+        """
+        An Airflow connection to the default account; as JSON it is the value of an ``AIRFLOW_CONN_...`` variable.
+
+        The port is in the URL, and stored as well: the Test button of Airflow 3.3.1 and 3.3.2 needs it.
+        """
+        account: dict[str, str | int] = {"login": self.client_id, "password": self.client_secret}
+        return {"conn_type": "mongodbatlas", "host": self.url, "port": self.port, **account}
 
 
 class ServerThread:

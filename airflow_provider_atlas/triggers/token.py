@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -291,7 +292,8 @@ async def _in_thread(call: Callable[[], T]) -> T:
         except RuntimeError:  # the loop is closed: `Handover` knows
             pass
 
-    threading.Thread(target=run, name="atlas-request").start()
+    # In the trigger's context: Airflow writes what is logged there into the task's log.
+    threading.Thread(target=copy_context().run, args=(run,), name="atlas-request").start()
     return await done
 
 

@@ -229,13 +229,14 @@ def test_a_refused_token_from_another_task_raises_token_expired(hook, atlas_sand
     assert atlas_sandbox.counters.token_requests == before
 
 
-def test_a_task_continues_after_its_token_has_expired(hook, atlas_sandbox, mocker):
-    hook.get_conn().get(GROUPS)
-    mocker.patch("airflow_provider_atlas.cache.memory.time.time", return_value=time.time() + 3601)
-    hook._cache = None
-    first = hook.get_token()
-    assert hook.get_conn().get(GROUPS).status_code == 200
-    assert hook.get_token() is first
+def test_a_task_continues_after_its_token_has_expired(hook, atlas_sandbox):
+    atlas_sandbox.token_life = 1
+    session = hook.get_conn()
+    session.get(GROUPS)
+    atlas_sandbox.token_life = 3600
+    time.sleep(1.1)
+    assert session.get(GROUPS).status_code == 200
+    assert (atlas_sandbox.counters.token_requests, atlas_sandbox.counters.api_unauthorized) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,10 @@ class World:
         self, sandbox: Sandbox, patch: pytest.MonkeyPatch, *, stored: bool = True, host: str | None = None, **conn: Any
     ) -> None:
         self.sandbox = sandbox
+        leads = {"host": host, "port": None} if host else {}
         host = host or sandbox.url
         extra = {"proxies": {"https": f"http://proxy-user:{PROXY_PASSWORD}@127.0.0.1:9"}}
-        stored_conn = {**sandbox.connection, "host": host, "extra": extra, **conn}
+        stored_conn = {**sandbox.connection, **leads, "extra": extra, **conn}
         patch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(stored_conn))
         patch.setenv("AIRFLOW__ATLAS__ALLOWED_HOSTS", "*")
         patch.setenv("AIRFLOW__ATLAS__TIMEOUT", "0.3")

@@ -225,8 +225,11 @@ FIELDS: dict[str, Callable[[Sandbox], dict[str, Any]]] = {
     "login with a colon": lambda sandbox: {"login": f"{sandbox.client_id}:{sandbox.client_secret}"},
     "password": lambda sandbox: {"password": f"key {sandbox.client_secret}"},
     "password with a space": lambda sandbox: {"password": f"{sandbox.client_secret} {sandbox.client_secret}"},
-    "scheme of host": lambda sandbox: {"host": "ftp://cloud.mongodb.com"},
-    "credentials in host": lambda sandbox: {"host": f"https://me:{sandbox.client_secret}@cloud.mongodb.com"},
+    "scheme of host": lambda sandbox: {"host": "ftp://cloud.mongodb.com", "port": None},
+    "credentials in host": lambda sandbox: {
+        "host": f"https://me:{sandbox.client_secret}@cloud.mongodb.com",
+        "port": None,
+    },
     "schema": lambda sandbox: {"schema": sandbox.client_secret},
     "port": lambda sandbox: {"host": "https://cloud.mongodb.com:1", "port": 2},
     "extra": lambda sandbox: {"extra": f'["{PROXY_PASSWORD}"'},

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
+from harness import leaks
 from harness.airflow import PrivateAirflow, with_examples
 
 ROOT = Path(__file__).parent.parent.parent
+PASSWORD = "of-the-bot-of-this-test"
+
+
+@contextmanager
+def airflow_with_a_store(
+    folder: Path, connections: Mapping[str, Mapping[str, Any]], slots: int
+) -> Iterator[PrivateAirflow]:
+    """An Airflow 3 whose API is the store of client secrets, with the DAGs that rotate them."""
+    passwords = folder / "passwords.json"
+    passwords.write_text(json.dumps({"bot": PASSWORD}))
+    environment = {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "bot:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+    }
+    dags = Path(__file__).parent / "rotated"
+    airflow = PrivateAirflow(dags, connections=connections, environment=environment, slots=slots)
+    if airflow.version.startswith("2."):
+        pytest.skip("the store is the API of Airflow 3")
+    with airflow:
+        leaks.watch(airflow)
+        user = {"connection_id": "airflow_api", "conn_type": "http", "host": airflow.url}
+        airflow.rest.request("POST", "/connections", user | {"login": "bot", "password": PASSWORD})
+        yield airflow
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +52,7 @@ def airflow(sandbox, tmp_path_factory):
     accounts = {
         "atlas_default": (sandbox.client_id, sandbox.client_secret),
         "atlas_second_secret": (sandbox.client_id, sandbox.add_secret(sandbox.client_id)),
+        "atlas_wrong_secret": (sandbox.client_id, f"{sandbox.client_secret[:-4]}gone"),
         "atlas_no_rights": sandbox.add_account(rights=False),
         "atlas_no_rights_no_code": sandbox.add_account(rights=False, error_code=""),
         "atlas_crowd": sandbox.add_account(),

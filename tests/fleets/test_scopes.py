@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -47,6 +48,7 @@ def test_120_tasks_in_deployment_scope_share_a_token(airflow, sandbox, store, mo
     counters = sandbox.counters
     print(f"\ndeployment scope, {store} store: {counters.token_requests} token requests in {run.duration:.0f} s")
     assert states(run) == {"success": 120}
+    assert list(run.warnings(airflow.logs())) == []
     assert counters.token_requests <= most
     assert counters.rate_limited == 0
 
@@ -76,6 +78,22 @@ def test_120_tasks_without_rights_do_not_use_up_the_active_tokens(airflow, sandb
     run = airflow.run_dag("fleet_deployment", {"size": 120, "conn": conn}, timeout=300)
     assert states(run) == {"failed": 120}
     assert sandbox.counters.token_requests <= 1 + per_minute * math.ceil(run.duration / 60)
+
+
+@pytest.mark.parametrize("scope", ["task", "deployment"])
+def test_120_tasks_with_a_wrong_secret_read_their_connection_once_more_and_request_one_token_each(
+    airflow, sandbox, scope
+):
+    run = airflow.run_dag("fleet_deployment", {"size": 120, "conn": "atlas_wrong_secret", "scope": scope}, timeout=420)
+    logs = [text for path, text in airflow.logs() if f"run_id={run.run_id}/" in f"{path}" and b"Reads" in text]
+    reads = Counter(text.count(b"Reads atlas_wrong_secret") for text in logs)
+    counters = sandbox.counters
+    print(f"\n{scope} scope: {counters.token_requests} token requests, {counters.rate_limited} 429s, reads: {reads}")
+    assert states(run) == {"failed": 120}
+    assert len(logs) == 120
+    assert set(reads) <= {1, 2}
+    assert counters.credentials_refused <= 120
+    assert counters.issued == 0
 
 
 def test_tasks_with_a_new_secret_do_not_use_the_token_of_the_old_secret(airflow, sandbox):

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.sandbox import Sandbox
 from harness import leaks
-from harness.airflow import PrivateAirflow
 from harness.runs import errors_in
+from tests.fleets.conftest import airflow_with_a_store
 from tests.fleets.test_scopes import states
 
 SIZE = 20
 IN_RUN = 7  # in each of three runs, one around each rotation
-PASSWORD = "of-the-bot-of-this-test"
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +28,8 @@ def sandbox(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def airflow(sandbox, tmp_path_factory):
-    passwords = tmp_path_factory.mktemp("users") / "passwords.json"
-    passwords.write_text(json.dumps({"bot": PASSWORD}))
-    environment = {
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "bot:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-    }
     connection = sandbox.connection | {"extra": {"max_wait": 250}}
-    running = PrivateAirflow(
-        Path(__file__).parent / "rotated", connections={"atlas_default": connection}, environment=environment, slots=24
-    )
-    if running.version.startswith("2."):
-        pytest.skip("the store is the API of Airflow 3")
-    with running:
-        leaks.watch(running)
-        user = {"connection_id": "airflow_api", "conn_type": "http", "host": running.url}
-        running.rest.request("POST", "/connections", user | {"login": "bot", "password": PASSWORD})
+    with airflow_with_a_store(tmp_path_factory.mktemp("users"), {"atlas_default": connection}, slots=24) as running:
         yield running
 
 

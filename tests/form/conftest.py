@@ -21,7 +21,9 @@ ARGUMENTS = [
 SCREENSHOTS = os.environ.get("ATLAS_SCREENSHOTS")
 
 # Only `make test-form` installs Playwright.
-collect_ignore = [] if importlib.util.find_spec("playwright") else ["test_connection.py"]
+collect_ignore = (
+    [] if importlib.util.find_spec("playwright") else ["test_connection.py", "test_runs.py", "test_tutorial.py"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def sandbox():
 
 @pytest.fixture(scope="module")
 def airflow(sandbox):
-    with PrivateAirflow(EXAMPLES, connections={"atlas_portless": sandbox.connection}) as running:
+    with PrivateAirflow(EXAMPLES, connections={"atlas_portless": sandbox.connection | {"port": None}}) as running:
         yield running
 
 

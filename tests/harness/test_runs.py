@@ -1,4 +1,4 @@
-"""The errors of a failed run are found in the logs of Airflow 2 and 3."""
+"""The errors and warnings of a run are found in the logs of Airflow 2 and 3."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ def log(run: str, text: str) -> tuple[Path, bytes]:
 def test_each_error_has_its_task_id(line, error):
     noise = '{"level": "info"}\n[2026] INFO - no ERROR here\n'
     assert list(RESULT.errors([log("this", f"{noise}{line}\n")])) == [f"dag generate: {error}"]
+
+
+@pytest.mark.parametrize(
+    "line", ['{"level": "warning", "event": "too short"}', "[2026-01-01] {masker.py:1} WARNING - too short"]
+)
+def test_each_warning_has_its_task_id(line):
+    noise = '{"level": "info", "event": "no warning"}\n[2026] INFO - no WARNING here\n'
+    assert list(RESULT.warnings([log("this", f"{noise}{line}\n")])) == ["dag generate: too short"]
 
 
 def test_the_errors_of_other_runs_and_of_processes_are_left_out():

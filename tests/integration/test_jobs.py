@@ -11,15 +11,16 @@ from harness import leaks
 
 @pytest.fixture(autouse=True)
 def sandbox_as_before(sandbox):
-    before = sandbox.page_total, sandbox.change_seconds, sandbox.token_cap
+    before = sandbox.page_total, sandbox.change_seconds
     yield
-    sandbox.page_total, sandbox.change_seconds, sandbox.token_cap = before
+    sandbox.page_total, sandbox.change_seconds = before
 
 
-def pause_all(airflow, sandbox, size, seconds, timeout):
+def test_twenty_mapped_pauses_are_deferred_and_succeed_with_two_tokens_at_most(airflow, sandbox):
+    size, seconds = 20, 20.0
     sandbox.page_total, sandbox.change_seconds = max(sandbox.page_total, size), seconds
     sandbox.reset_counters()
-    run = airflow.run_dag("pauses", {"size": size}, timeout)
+    run = airflow.run_dag("pauses", {"size": size}, 150)
     states = Counter(state for (task, _), state in run.tasks.items() if task == "pause")
     counters = sandbox.counters
     print(f"\n{states} in {run.duration:.0f} s; {counters.token_requests} tokens, {counters.api_requests} requests")
@@ -33,13 +34,3 @@ def pause_all(airflow, sandbox, size, seconds, timeout):
     assert all("#/clusters/detail/cluster-" in str(link["value"]) for link in links)
     needles = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
     assert leaks.search(needles, airflow).leaks == []
-
-
-def test_twenty_mapped_pauses_are_deferred_and_succeed_with_two_tokens_at_most(airflow, sandbox):
-    pause_all(airflow, sandbox, 20, 20.0, 150)
-
-
-@pytest.mark.scale
-def test_two_hundred_mapped_pauses_succeed_with_two_tokens_at_most(airflow, sandbox):
-    sandbox.token_cap = 100
-    pause_all(airflow, sandbox, 200, 300.0, 1500)

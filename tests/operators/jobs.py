@@ -58,11 +58,19 @@ class Ti:
 def context_of(task, **kwargs) -> dict[str, Any]:
     from datetime import UTC, datetime
 
-    started = kwargs.pop("run_started", None) or job.time.time() - 5
+    started, notes = kwargs.pop("run_started", None) or job.time.time() - 5, kwargs.pop("notes", None)
     return {
         "ti": Ti(task, **kwargs),
         "dag_run": SimpleNamespace(start_date=datetime.fromtimestamp(started, UTC)),
+        **({} if notes is None else {"task_state_store": notes}),
     }
+
+
+class Notes(dict[str, Any]):
+    """Airflow's store of a task instance's notes, which outlive its tries and its clears (3.3)."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = json.loads(json.dumps(value))
 
 
 def fire(deferred: TaskDeferred) -> Any:

@@ -16,7 +16,7 @@ from airflow_provider_atlas.exceptions import (
 )
 from airflow_provider_atlas.operators.api import AtlasOperator
 from tests.conftest import secrets_in
-from tests.operators.jobs import CLUSTERS, PROJECT, context_of, run
+from tests.operators.jobs import CLUSTERS, PROJECT, Notes, context_of, run
 
 NAMES = {"groupId": PROJECT, "name": "cluster-0"}
 CLUSTER = "/api/atlas/v2/groups/{groupId}/clusters/{name}"
@@ -54,6 +54,22 @@ def test_a_patch_is_sent_once_and_waited_for(sandbox, clock, deferrable):
     assert run(task) is True
     assert run(task, context_of(task, try_number=2)) is True
     assert sandbox.counters.cluster_changes == 1
+
+
+def test_a_patch_after_a_clear_is_sent_once_though_its_worker_is_killed(sandbox, clock, monkeypatch):
+    until = {"stateName": "IDLE", "paused": True}
+    task = call(method="PATCH", json={"paused": True}, until=until, retries=1)
+    cleared = {"max_tries": 2, "notes": Notes()}
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(task, "_made", killed)
+        run(task, context_of(task, try_number=2, **cleared))
+    sandbox.fail_next("api", method="PATCH")
+    run(task, context_of(task, try_number=3, **cleared))
+    assert (sandbox.counters.cluster_changes, sandbox.counters.faults) == (1, 0)
 
 
 def test_a_delete_is_sent_once_and_its_404_is_the_wish(sandbox, clock, deferrable):

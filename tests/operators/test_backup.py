@@ -15,7 +15,7 @@ from airflow_provider_atlas.operators.backup import (
 )
 from airflow_provider_atlas.operators.search import AtlasCreateSearchIndexOperator
 from airflow_provider_atlas.sandbox.refusals import CODES
-from tests.operators.jobs import CLUSTERS, PROJECT, context_of, run
+from tests.operators.jobs import CLUSTERS, PROJECT, Notes, context_of, run
 
 BUCKET = "6d0000000000000000000000"
 PLACE = {"task_id": "job", "project_id": PROJECT, "cluster_name": "cluster-0"}
@@ -142,6 +142,25 @@ def test_a_job_that_is_cancelled_fails_the_task(sandbox, clock, snapshot_id, def
         run(KINDS[kind](snapshot_id=snapshot_id, deferrable=deferrable))
 
 
+def test_a_snapshot_that_somebody_cancels_fails_the_task_and_no_other_is_made(sandbox, clock, monkeypatch, deferrable):
+    sandbox.fail_next("api", kind="cancel_job", method="POST")
+    with pytest.raises(AtlasJobFailed, match="status failed"):
+        run(snapshot(deferrable=deferrable))
+    clock.now += 1000
+    task = snapshot(deferrable=deferrable)
+    made = task._made
+
+    def deleted_meanwhile(*args):
+        step = made(*args)
+        del sandbox.jobs[jobs(sandbox, "snapshot")[-1].id]
+        return step
+
+    monkeypatch.setattr(task, "_made", deleted_meanwhile)
+    with pytest.raises(AtlasChangeRefused, match="404"):
+        run(task)
+    assert len(jobs(sandbox, "snapshot")) == 1
+
+
 def test_a_failed_export_says_why_in_atlas_s_words(sandbox, clock, snapshot_id, deferrable):
     sandbox.fail_next("api", kind="fail_job", method="POST")
     with pytest.raises(AtlasJobFailed, match="The sandbox was told to let it fail"):
@@ -159,6 +178,50 @@ def test_a_retry_takes_up_its_own_job_and_a_clear_makes_another(sandbox, clock, 
     clock.now += 4000
     run(task, context_of(task, try_number=3, max_tries=4))
     assert len(jobs(sandbox, make.kind)) == (1 if make.kind == "index" else 2)
+
+
+class Killed(BaseException):
+    """The end of a worker."""
+
+
+@pytest.mark.parametrize("request_was_sent", [True, False])
+def test_a_retry_after_a_clear_within_one_run_does_not_take_the_job_of_before(
+    sandbox, clock, monkeypatch, make, deferrable, request_was_sent
+):
+    if make.kind == "index":
+        pytest.skip("an index is told by its name")
+    task, notes, run_started = make(deferrable=deferrable, retries=1), Notes(), clock.now - 3
+    run(task, context_of(task, notes=notes, run_started=run_started))
+    assert notes == {}  # a task that was not cleared needs none
+
+    def killed(*args):
+        raise Killed
+
+    cleared = {"notes": notes, "run_started": run_started, "max_tries": 2}
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(task, "_made" if request_was_sent else "_ask", killed)
+        run(task, context_of(task, try_number=2, **cleared))
+    result = run(task, context_of(task, try_number=3, **cleared))
+    first, second = jobs(sandbox, make.kind)
+    assert (first.id in result.values(), second.id in result.values()) == (False, True)
+
+
+def test_a_task_that_cannot_note_its_request_does_not_make_it(sandbox, clock, snapshot_id):
+    task, notes = restore(snapshot_id=snapshot_id), Notes()
+    notes.set = None
+    with pytest.raises(TypeError):
+        run(task, context_of(task, try_number=3, max_tries=2, notes=notes))
+    assert jobs(sandbox, "restore") == []
+
+
+def test_a_restore_of_a_minute_before_is_not_taken_for_one_whose_response_was_lost(sandbox, clock, snapshot_id):
+    sandbox.job_seconds = 70.0
+    task = restore(snapshot_id=snapshot_id)
+    run(task)
+    clock.now = sandbox.clusters[0]["cluster-1"].until + 1
+    sandbox.fail_next("api", kind="drop", method="POST")
+    run(task, context_of(task, try_number=2, max_tries=1))
+    assert len(jobs(sandbox, "restore")) == 2
 
 
 def test_a_retry_does_not_take_another_task_s_job(sandbox, clock, make, deferrable):
@@ -262,15 +325,18 @@ def test_a_paused_target_fails_with_its_remedy(sandbox, clock, snapshot_id, defe
         run(restore(snapshot_id=snapshot_id, deferrable=deferrable))
 
 
-@pytest.mark.parametrize(("kind", "cancelled"), [("index", True), ("restore", False), ("export", False)])
+@pytest.mark.parametrize(
+    ("kind", "cancelled"), [("index", True), ("restore", False), ("export", False), ("snapshot", False)]
+)
 def test_a_killed_task_cancels_what_can_be_cancelled(sandbox, clock, snapshot_id, caplog, kind, cancelled):
-    given = {"snapshot_id": snapshot_id} if kind != "index" else {}
+    given = {"snapshot_id": snapshot_id} if kind in ("restore", "export") else {}
     task = KINDS[kind](deferrable=False, max_wait=100, **given)
     with pytest.raises(AtlasJobTimeout):
         run(task)
     task.on_kill()
     assert (jobs(sandbox, kind) == []) is cancelled
-    assert ("Cancelled the job at" in caplog.text) or ("cannot cancel this job" in caplog.text)
+    said = {"index": "Cancelled the job at", "snapshot": "The job was not cancelled and goes on at"}
+    assert said.get(kind, "cannot cancel this job") in caplog.text
 
 
 def test_an_index_that_another_made_is_not_cancelled(sandbox, clock, hook):

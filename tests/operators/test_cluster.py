@@ -115,6 +115,20 @@ def test_a_change_that_takes_longer_than_max_wait_times_out_and_a_retry_makes_no
     assert changes(sandbox) == 1
 
 
+def test_a_value_that_atlas_stores_in_another_form_is_named_with_both_when_the_time_is_over(
+    sandbox, clock, hook, deferrable, monkeypatch
+):
+    from airflow_provider_atlas.sandbox import clusters
+
+    describe = clusters._describe
+    stored = {"mongoDBMajorVersion": "8.0", "stateName": "IDLE"}
+    monkeypatch.setattr(clusters, "_describe", lambda *args: {**describe(*args), **stored})
+    with pytest.raises(AtlasJobTimeout, match=r"mongoDBMajorVersion is '8\.0', wanted '8'\. ") as caught:
+        run(pause(AtlasUpdateClusterOperator, json={"mongoDBMajorVersion": "8"}, deferrable=deferrable, max_wait=300))
+    assert caught.value.state == "mongoDBMajorVersion 8.0, stateName IDLE"
+    assert changes(sandbox) == 1
+
+
 KINDS = {
     "pause": (AtlasPauseClusterOperator, {}),
     "resume": (AtlasResumeClusterOperator, {}),

@@ -7,7 +7,6 @@ from datetime import datetime
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_atlas.exceptions import AtlasUnreachable
 from airflow_provider_atlas.operators.api import AtlasOperator
 from airflow_provider_atlas.operators.backup import (
     AtlasCreateSnapshotOperator,
@@ -22,7 +21,7 @@ from airflow_provider_atlas.operators.cluster import (
 from airflow_provider_atlas.operators.link import page
 from airflow_provider_atlas.operators.search import AtlasCreateSearchIndexOperator
 from airflow_provider_atlas.sensors.api import AtlasSensor
-from tests.operators.jobs import CLUSTERS, PROJECT, on_clock, run
+from tests.operators.jobs import PROJECT
 
 PLACE = {"project_id": PROJECT, "cluster_name": "cluster-0"}
 INDEX = {"database": "a", "collection": "b", "definition": {"mappings": {"dynamic": True}}}
@@ -75,16 +74,3 @@ def test_the_default_of_deferrable_is_airflow_s(monkeypatch, value):
 )
 def test_the_link_leads_to_the_cluster_or_the_project(endpoint, expected):
     assert page("https://x", endpoint) == expected
-
-
-@pytest.mark.parametrize("method", ["GET", "PATCH"])
-def test_an_atlas_that_is_silent_loses_no_change(atlas_sandbox, clock, monkeypatch, hook, method):
-    monkeypatch.setenv("AIRFLOW__ATLAS__TIMEOUT", "2")
-    on_clock(clock, atlas_sandbox, monkeypatch)
-    hook.run(CLUSTERS)
-    atlas_sandbox.fail_next("api", kind="silence", method=method)
-    run(AtlasPauseClusterOperator(task_id="pause", deferrable=True, **PLACE))
-    assert atlas_sandbox.counters.cluster_changes == 1
-    atlas_sandbox.fail_next("api", times=50, kind="drop", method="PATCH")
-    with pytest.raises(AtlasUnreachable):
-        run(AtlasResumeClusterOperator(task_id="resume", deferrable=True, max_wait=300, **PLACE))

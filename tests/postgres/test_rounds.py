@@ -134,9 +134,9 @@ def played():
         race = Race(sandbox, [Connection(server.accept()[0].detach()) for _ in range(WORKERS)])
         start = time.monotonic()
         rounds = {"cold": race.run("cold")}
-        # A token is due for renewal after half its lifetime. The other half has to last for the rounds, half as much
-        # again for a machine that gets slower.
-        half = 1.5 * (time.monotonic() - start) / ROUNDS["cold"] * ROUNDS["stale"]
+        # A token is due for renewal after half its lifetime. The other half has to last for the rounds, twice as long
+        # for a machine that gets slower.
+        half = 2 * (time.monotonic() - start) / ROUNDS["cold"] * ROUNDS["stale"]
         due = race.seed("stale", round(2 * half)) + half
         time.sleep(max(0.0, race.seed("expired", 2) + 2 - time.monotonic()))
         rounds["expired"] = race.run("expired")

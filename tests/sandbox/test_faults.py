@@ -206,3 +206,11 @@ def test_response_is_lost_after_the_effect(sandbox, generate, instead):
         with pytest.raises(requests.exceptions.ConnectionError):
             generate()
     assert (len(sandbox.issued), sandbox.counters.faults, generate().status_code) == (1, 1, 200)
+
+
+def test_silence_after_the_effect(sandbox, generate):
+    sandbox.fail_next("token", kind="lost", seconds=60)
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        generate(timeout=0.5)
+    sandbox.fail_next("token", kind="lost", seconds=0.05)
+    assert (generate().status_code, len(sandbox.issued)) == (200, 2)

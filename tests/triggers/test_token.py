@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -309,6 +311,28 @@ def test_a_request_does_not_block_the_event_loop(atlas_sandbox):
 
     asyncio.run(main())
     assert steps > 10
+
+
+def test_a_request_logs_in_the_context_of_its_trigger(atlas_sandbox, caplog):
+    """By it Airflow writes the line into the task's log."""
+    trigger_id, seen = ContextVar("trigger_id", default=None), {}
+
+    class Noting(logging.Handler):
+        def emit(self, record):
+            seen[record.getMessage().split()[0]] = trigger_id.get()
+
+    async def main():
+        trigger_id.set(7)
+        return [event async for event in trigger().run()]
+
+    caplog.set_level("INFO")
+    logger, handler = logging.getLogger("airflow_provider_atlas.hooks.tokens"), Noting()
+    logger.addHandler(handler)
+    try:
+        asyncio.run(main())
+    finally:
+        logger.removeHandler(handler)
+    assert seen == {"Generated": 7}
 
 
 def test_triggers_that_wake_at_one_moment_read_the_connection_one_after_another(atlas_sandbox, mocker):

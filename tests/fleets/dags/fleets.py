@@ -14,6 +14,15 @@ from airflow_provider_atlas.operators.token import GenerateTokenOperator, Revoke
 GROUPS = "/api/atlas/v2/groups"
 
 
+class Reading(AtlasServiceAccountHook):
+    """Prints each read of the connection."""
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Any:
+        print(f"Reads {conn_id}")
+        return super().get_connection(conn_id)
+
+
 @task
 def numbers(**context: Any) -> list[int]:
     return list(range(context["dag_run"].conf["size"]))
@@ -24,7 +33,7 @@ def fleet_deployment():
     @task(retries=0)
     def call(number: int, **context: Any) -> int:
         conf = context["dag_run"].conf
-        hook = AtlasServiceAccountHook(conf.get("conn", "atlas_default"), cache_scope="deployment")
+        hook = Reading(conf.get("conn", "atlas_default"), cache_scope=conf.get("scope", "deployment"))
         end = time.monotonic() + conf.get("seconds", 0)
         found = len(hook.run(GROUPS)["results"])
         while time.monotonic() < end:

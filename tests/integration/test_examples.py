@@ -1,0 +1,46 @@
+"""The example DAGs of Atlas's work, with the clusters of the demo: some wait for another's change of their cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_atlas.sandbox import Sandbox
+from demo import clusters
+from harness.airflow import EXAMPLES, PrivateAirflow
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(rate_limit=100) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def airflow(sandbox):
+    with PrivateAirflow(EXAMPLES, connections={"atlas_default": sandbox.connection}) as running:
+        clusters.prepare(running, sandbox)
+        yield running
+
+
+def test_each_example_of_atlas_s_work_succeeds_at_the_same_time(airflow, sandbox):
+    dags = ("atlas_clusters_night", "atlas_scale_for_the_day", "atlas_snapshot_restore", "atlas_weekly_export")
+    started = {dag_id: airflow.schedule(dag_id) for dag_id in dags}
+    for dag_id, run_id in started.items():
+        run = airflow.wait(dag_id, run_id, 300)
+        assert run.state == "success", "\n".join(run.errors(airflow.logs()))
+    mine = sandbox.clusters[0]
+    assert {name for name, cluster in mine.items() if cluster.paused_since} == set(clusters.OFFICE)
+    run = airflow.wait("atlas_clusters_morning", airflow.schedule("atlas_clusters_morning"), 300)
+    assert run.state == "success", "\n".join(run.errors(airflow.logs()))
+    assert not [name for name, cluster in mine.items() if cluster.paused_since]
+
+
+def test_every_example_is_run_by_a_test():
+    """The others: in tests/integration/test_leaks.py, and by the demo, whose end tests/demo checks."""
+    elsewhere = {"atlas_clusters_report", "atlas_secret_rotation", "atlas_token_lifecycle", "atlas_token_rotation"}
+    here = {"atlas_clusters_night", "atlas_scale_for_the_day", "atlas_snapshot_restore", "atlas_weekly_export"}
+    assert {path.stem for path in Path(EXAMPLES).glob("*.py")} == elsewhere | here
