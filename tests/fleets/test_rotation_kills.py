@@ -42,7 +42,7 @@ def airflow(sandbox, accounts, tmp_path_factory):
         name: sandbox.connection | {"login": client_id, "password": secret}
         for name, (client_id, secret) in accounts.items()
     }
-    with airflow_with_a_store(tmp_path_factory.mktemp("users"), connections, slots=12) as running:
+    with airflow_with_a_store(tmp_path_factory.mktemp("users"), connections, slots=5) as running:
         yield running
 
 
@@ -52,7 +52,7 @@ def test_after_a_kill_at_any_step_the_next_try_leaves_the_stored_secret_working(
     ) as own:
         org_id = own.run("/api/atlas/v2/orgs")["results"][0]["id"]
     kills = [{"atlas_conn_id": name, "kill": kill} for name, kill in zip(accounts, KILLS, strict=True)]
-    run = airflow.run_dag("killed_rotations", {"org_id": org_id, "kills": kills}, timeout=1200)
+    run = airflow.run_dag("killed_rotations", {"org_id": org_id, "kills": kills}, timeout=900)
     # A try that finds everything done skips.
     assert set(run.tasks.values()) <= {"success", "skipped"}, "\n".join(run.errors(airflow.logs()))
 

@@ -36,7 +36,8 @@ def put(atlas_sandbox, monkeypatch):
     def put(secret, url=None, **extra):
         connection = atlas_sandbox.connection | {"password": secret, "extra": extra}
         monkeypatch.setenv(
-            "AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(connection | ({"host": url} if url is not None else {}))
+            "AIRFLOW_CONN_ATLAS_DEFAULT",
+            json.dumps(connection | ({"host": url, "port": None} if url is not None else {})),
         )
 
     return put

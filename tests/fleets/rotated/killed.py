@@ -26,7 +26,7 @@ STEPS = (
 )
 
 #: A killed run holds its claim for so many seconds, instead of 300.
-rotation.HOLD = 60.0
+rotation.HOLD = 20.0
 
 
 def kill_at(number: int, when: str) -> None:
@@ -71,7 +71,7 @@ def kills(**context: Any) -> list[dict[str, Any]]:
     return context["dag_run"].conf["kills"]
 
 
-@dag(schedule=None, start_date=datetime(2025, 1, 1), max_active_tasks=12)
+@dag(schedule=None, start_date=datetime(2025, 1, 1), max_active_tasks=5)
 def killed_rotations():
     Rotate.partial(
         task_id="rotate",
@@ -79,7 +79,7 @@ def killed_rotations():
         org_id="{{ dag_run.conf['org_id'] }}",
         expires_after=timedelta(days=90),
         rotate_before=timedelta(days=60),
-        retries=3,
+        retries=5,
         retry_delay=timedelta(seconds=1),
     ).expand_kwargs(kills())
 
