@@ -65,16 +65,15 @@ def test_after_a_kill_at_any_step_the_next_try_leaves_the_stored_secret_working(
         # A secret whose value was lost is deleted. The old one stays for as long as its tokens are valid.
         assert [secret.value for secret in secrets] == [old, stored], name
         assert stored != old
-    tries = airflow.query("SELECT map_index, try_number FROM task_instance WHERE task_id = 'rotate'")
-    killed = {KILLS[row["map_index"]] for row in tries if row["try_number"] == 2}
-    where = {found for _, text in airflow.logs() for found in re.findall(rb"Killed at step \d+, \w+ [\w.]+\w", text)}
-    print(
-        f"\n{len(killed)} tries killed; each account has its stored secret and the old one after {run.duration:.0f} s"
-    )
-    print("\n".join(sorted(line.decode() for line in where)))
-    steps = len(killed) // 2
-    assert 12 < steps < STEPS, "the sweep does not reach the last step"
-    assert killed == {kill for kill in KILLS if kill[0] < steps}
+    where = {
+        found for _, text in airflow.logs() for found in re.findall(rb"Killed at step (\d+), (\w+ [\w.]+\w)", text)
+    }
+    print(f"\n{len(where)} tries killed; each account has the stored secret and the old one; {run.duration:.0f} s")
+    print("\n".join(f"{int(step):2} {what.decode()}" for step, what in sorted(where)))
+    # A try that Airflow itself disturbed was not killed at its step.
+    steps = {int(step) for step, _ in where}
+    assert steps == set(range(len(steps)))
+    assert 12 < len(steps) < STEPS, "the sweep does not reach the last step"
 
     known = leaks.needles(sandbox.client_id, sandbox.client_secret, sandbox.issued)
     known |= {f"client secret {number}": leaks.forms(secret) for number, secret in enumerate(every_secret)}
