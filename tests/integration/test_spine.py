@@ -13,7 +13,7 @@ def counted_from_here(sandbox):
 def test_a_dag_run_shares_one_token_and_revokes_it(airflow, sandbox):
     active = sandbox.counters.active
     run = airflow.run_dag("atlas_token_lifecycle")
-    assert run.state == "success"
+    assert run.state == "success", list(run.errors(airflow.logs()))
     assert set(run.tasks.values()) == {"success"}
     assert len([key for key in run.tasks if key[0] == "count_projects"]) == 4
     counters = sandbox.counters
