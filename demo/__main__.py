@@ -11,7 +11,6 @@ found. With `KEEP=1` in the environment, Airflow stays up until Ctrl-C.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_atlas.sandbox import Sandbox
 from demo import clusters
 from demo.show import Show
-from harness import leaks
+from harness import api_user, leaks
 from harness.airflow import EXAMPLES, PrivateAirflow
 from harness.commands import AirflowFailed
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from harness.runs import DagRunResult
 
 RATE_LIMIT = 10
-USER, PASSWORD = "rotation", "of-the-demo-only"
 
 
 def run(show: Show, airflow: PrivateAirflow, dag_id: str, begin: Callable[[str], str], how: str) -> DagRunResult:
@@ -55,14 +53,6 @@ def run(show: Show, airflow: PrivateAirflow, dag_id: str, begin: Callable[[str],
     return result
 
 
-def user_of_the_api(stack: contextlib.ExitStack) -> dict[str, str]:
-    """Settings with a user who may edit connections: the rotation stores the new secret through Airflow's API."""
-    file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "passwords.json"
-    file.write_text(json.dumps({USER: PASSWORD}))
-    prefix = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER"
-    return {f"{prefix}_USERS": f"{USER}:admin", f"{prefix}_PASSWORDS_FILE": str(file)}
-
-
 def rotations(show: Show, airflow: PrivateAirflow, sandbox: Sandbox, secrets: list[str]) -> list[DagRunResult]:
     """
     Rotate the client secret twice beneath tasks of all scopes.
@@ -70,8 +60,7 @@ def rotations(show: Show, airflow: PrivateAirflow, sandbox: Sandbox, secrets: li
     :param secrets: gets the new secrets, to search for
     """
     account = sandbox.accounts[sandbox.client_id]
-    user = {"connection_id": "airflow_api", "conn_type": "http", "host": airflow.url}
-    airflow.rest.request("POST", "/connections", user | {"login": USER, "password": PASSWORD})
+    api_user.connect(airflow)
     work = airflow.trigger("atlas_work_in_all_scopes")
     done = []
     for number in ("first", "second"):
@@ -125,7 +114,8 @@ def demo(show: Show, keep: bool) -> bool:
         for folder in (EXAMPLES, Path(__file__).parent / "dags"):
             shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         connections = {"atlas_default": sandbox.connection}
-        airflow = PrivateAirflow(dags, connections=connections, environment=user_of_the_api(stack))
+        user = api_user.settings(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        airflow = PrivateAirflow(dags, connections=connections, environment=user)
         with show.step(f"Start a private Airflow {airflow.version}", lambda: airflow.starting) as outcome:
             stack.enter_context(airflow)
             leaks.watch(airflow)

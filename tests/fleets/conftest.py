@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from harness import leaks
+from harness import api_user, leaks
 from harness.airflow import PrivateAirflow, with_examples
 
 ROOT = Path(__file__).parent.parent.parent
-PASSWORD = "of-the-bot-of-this-test"
 
 
 @contextmanager
@@ -23,20 +21,13 @@ def airflow_with_a_store(
     folder: Path, connections: Mapping[str, Mapping[str, Any]], slots: int
 ) -> Iterator[PrivateAirflow]:
     """An Airflow 3 whose API is the store of client secrets, with the DAGs that rotate them."""
-    passwords = folder / "passwords.json"
-    passwords.write_text(json.dumps({"bot": PASSWORD}))
-    environment = {
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "bot:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-    }
     dags = Path(__file__).parent / "rotated"
-    airflow = PrivateAirflow(dags, connections=connections, environment=environment, slots=slots)
+    airflow = PrivateAirflow(dags, connections=connections, environment=api_user.settings(folder), slots=slots)
     if airflow.version.startswith("2."):
         pytest.skip("the store is the API of Airflow 3")
     with airflow:
         leaks.watch(airflow)
-        user = {"connection_id": "airflow_api", "conn_type": "http", "host": airflow.url}
-        airflow.rest.request("POST", "/connections", user | {"login": "bot", "password": PASSWORD})
+        api_user.connect(airflow)
         yield airflow
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
@@ -11,6 +9,7 @@ from demo import clusters
 from harness.airflow import EXAMPLES, PrivateAirflow
 
 pytestmark = pytest.mark.long
+WORK = ("atlas_clusters_night", "atlas_scale_for_the_day", "atlas_snapshot_restore", "atlas_weekly_export")
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +26,7 @@ def airflow(sandbox):
 
 
 def test_each_example_of_atlas_s_work_succeeds_at_the_same_time(airflow, sandbox):
-    dags = ("atlas_clusters_night", "atlas_scale_for_the_day", "atlas_snapshot_restore", "atlas_weekly_export")
-    started = {dag_id: airflow.schedule(dag_id) for dag_id in dags}
+    started = {dag_id: airflow.schedule(dag_id) for dag_id in WORK}
     for dag_id, run_id in started.items():
         run = airflow.wait(dag_id, run_id, 300)
         assert run.state == "success", "\n".join(run.errors(airflow.logs()))
@@ -42,5 +40,4 @@ def test_each_example_of_atlas_s_work_succeeds_at_the_same_time(airflow, sandbox
 def test_every_example_is_run_by_a_test():
     """The others: in tests/integration/test_leaks.py, and by the demo, whose end tests/demo checks."""
     elsewhere = {"atlas_clusters_report", "atlas_secret_rotation", "atlas_token_lifecycle", "atlas_token_rotation"}
-    here = {"atlas_clusters_night", "atlas_scale_for_the_day", "atlas_snapshot_restore", "atlas_weekly_export"}
-    assert {path.stem for path in Path(EXAMPLES).glob("*.py")} == elsewhere | here
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == elsewhere | set(WORK)
