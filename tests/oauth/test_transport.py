@@ -18,14 +18,21 @@ class Ended(BaseException):
 
 @pytest.fixture
 def interrupt(mocker):
-    """Interrupt the task around the start of its thread, or while it waits for the call that has begun."""
+    """Interrupt the task around its thread's start, or while it waits; returns what waits for that thread's end."""
 
     def interrupt(when, begun):
+        ended = threading.Event()
+
         class Thread(threading.Thread):
             waits = 0
 
+            def run(self):
+                super().run()
+                ended.set()
+
             def start(self):
                 if when == "before the start":
+                    ended.set()
                     raise Ended
                 if when == "before the call has begun":
                     threading.Timer(0.05, super().start).start()
@@ -43,6 +50,7 @@ def interrupt(mocker):
                 super().join(timeout)
 
         mocker.patch.object(transport, "threading", SimpleNamespace(Thread=Thread))
+        return lambda: ended.wait(10)
 
     return interrupt
 
@@ -73,11 +81,9 @@ def test_an_interruption_is_raised_after_a_call_that_has_begun_and_prevents_any_
         threading.Event().wait(0.05)  # the interruption comes now
         done.append("token")
 
-    interrupt(when, begun)
+    thread_has_ended = interrupt(when, begun)
     with pytest.raises(Ended):
         uninterrupted(call)
     assert len(done) == calls
-    for thread in threading.enumerate():
-        if thread.name == "atlas-request":
-            thread.join(10)
+    assert thread_has_ended()
     assert len(done) == calls
