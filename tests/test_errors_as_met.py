@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,10 +29,17 @@ class Stored:
     sandbox: Sandbox
     monkeypatch: pytest.MonkeyPatch
 
-    def run(self, conn_id: str = "atlas_default", /, token: str | None = None, **fields: Any) -> object:
+    def account(self, url: str) -> AtlasServiceAccountHook:
+        return AtlasServiceAccountHook(
+            client_id=self.sandbox.client_id, client_secret=self.sandbox.client_secret, base_url=url
+        )
+
+    def run(
+        self, conn_id: str = "atlas_default", /, token: str | None = None, max_wait: float = 20, **fields: Any
+    ) -> object:
         stored = {**self.sandbox.connection, **({"port": None} if "host" in fields else {}), **fields}
         self.monkeypatch.setenv("AIRFLOW_CONN_ATLAS_DEFAULT", json.dumps(stored))
-        return AtlasServiceAccountHook(conn_id, token=token, max_wait=20).run("/api/atlas/v2/groups")
+        return AtlasServiceAccountHook(conn_id, token=token, max_wait=max_wait).run("/api/atlas/v2/groups")
 
 
 def sealed(by: AtlasServiceAccountHook, minutes: int = 60) -> str:
@@ -42,6 +50,13 @@ def sealed(by: AtlasServiceAccountHook, minutes: int = 60) -> str:
 def ended(stored: Stored) -> object:
     stored.run()
     return stored.run(token=sealed(AtlasServiceAccountHook(), minutes=-1))
+
+
+def stopped(stored: Stored) -> object:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        return stored.run(token=sealed(stored.account(url)), host=url, max_wait=0)
 
 
 def busy(stored: Stored) -> object:
@@ -79,6 +94,12 @@ MET: dict[str, tuple[Callable[[Stored], object], str, str, str]] = {
         "TokenExpired",
         "The token that this task was given is no longer valid.",
         "use cache_scope=deployment",
+    ),
+    "Atlas stopped in the middle": (
+        stopped,
+        "AtlasUnreachable",
+        "Nothing listens at the Atlas URL.",
+        "Check the Atlas URL, the proxy and the network",
     ),
     "wrong secret": (
         lambda stored: stored.run(password="mdb_sa_sk_wrong"),
