@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from pathlib import Path
 
 from airflow_provider_atlas.sandbox import Sandbox
 from benchmarks.fleets import HERE, RESULTS
+from benchmarks.processes import cpu_seconds
 from benchmarks.task_cost import preloading
 from harness.airflow import PrivateAirflow
 from tests.distributed.services import Services
@@ -81,17 +80,10 @@ class Meter:
         """Requests for Variables, CPU seconds of the workers and of the API server, and committed transactions."""
         log = (self._airflow.home / "output" / "api-server.log").read_bytes()
         ((transactions,),) = self._airflow.query("SELECT sum(xact_commit) FROM pg_stat_database")
-        workers = self._cpu("celery-worker") + self._cpu("celery-worker.2")
-        return log.count(b"/execution/variables/"), workers, self._cpu("api-server"), int(transactions)
-
-    def _cpu(self, name: str) -> float:
-        """CPU seconds of a component's processes, and of those that they have waited for: tasks that ended."""
-        ticks = 0
-        for pid in self._airflow.components.pids(name):
-            with suppress(OSError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                ticks += sum(map(int, fields[11:15]))
-        return ticks / os.sysconf("SC_CLK_TCK")
+        *workers, api = (
+            cpu_seconds(self._airflow, name) for name in ("celery-worker", "celery-worker.2", "api-server")
+        )
+        return log.count(b"/execution/variables/"), sum(workers), api, int(transactions)
 
 
 def sandbox_for(dag: str, size: int) -> Sandbox:

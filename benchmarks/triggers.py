@@ -8,35 +8,29 @@ resident memory of the triggerer's processes, before the first deferral and with
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from pathlib import Path
 
 from airflow_provider_atlas.sandbox import Sandbox
+from benchmarks.processes import resident
 from harness.airflow import PrivateAirflow
 
 SIZE, SLOTS, WINDOW = 500, 4, 400.0
-
-
-def resident(airflow: PrivateAirflow) -> int:
-    """Resident KiB of all processes of the triggerer."""
-    status = [Path(f"/proc/{pid}/status").read_text() for pid in airflow.components.pids("triggerer")]
-    return sum(int(kib) for text in status for kib in re.findall(r"VmRSS:\s+(\d+)", text))
 
 
 def main() -> int:
     with Sandbox(rate_limit=1, window=WINDOW, token_cap=2 * SIZE) as sandbox:
         dags = Path(__file__).parent / "dags"
         with PrivateAirflow(dags, connections={"atlas_deferred": sandbox.connection}, slots=SLOTS) as airflow:
-            before = resident(airflow)
+            before = resident(airflow, "triggerer")
             run_id = airflow.trigger("deferred", {"size": SIZE, "conn": "atlas_deferred"})
             waiting = 0
             most, memory, raise_at = 0, before, time.monotonic() + WINDOW - 2
             while time.monotonic() < raise_at:
                 waiting = airflow.query("SELECT count(*) AS n FROM trigger")[0]["n"]
                 if waiting > most:
-                    most, memory = waiting, resident(airflow)
+                    most, memory = waiting, resident(airflow, "triggerer")
                 time.sleep(1)
             sandbox.rate_limit = 10 * SIZE
             issued, started = sandbox.counters.issued, time.monotonic()

@@ -11,7 +11,6 @@ due to when its request began.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import statistics
 import sys
@@ -24,20 +23,13 @@ from airflow_provider_atlas.hooks.watch import Watch
 from airflow_provider_atlas.sandbox import Sandbox
 from airflow_provider_atlas.triggers.job import AtlasJobTrigger
 from benchmarks import looks
-from benchmarks.triggers import resident
+from benchmarks.processes import cpu_seconds, resident
 from harness.airflow import PrivateAirflow
 
 SIZE, INTERVAL, WATCHED = 1000, 30.0, 180.0
 CLUSTERS = "/api/atlas/v2/groups/6b0000000000000000000000/clusters"
 #: Bounds: median and worst lateness in seconds.
 MEDIAN, WORST = 1.0, 10.0
-
-
-def busy(airflow: PrivateAirflow) -> float:
-    """Processor seconds of the triggerer so far."""
-    stats = [Path(f"/proc/{pid}/stat").read_text() for pid in airflow.components.pids("triggerer")]
-    ticks = (text.rpartition(")")[2].split()[11:13] for text in stats)
-    return sum(int(user) + int(system) for user, system in ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def defer_all(airflow: PrivateAirflow, run_id: str, size: int) -> None:
@@ -83,7 +75,7 @@ def main(size: int) -> int:
             expanded = "SELECT count(*) AS n FROM task_instance WHERE run_id = ? AND map_index >= 0"
             while airflow.query(expanded, (run_id,))[0]["n"] < size and time.monotonic() < started + 300:
                 time.sleep(0.5)
-            before = resident(airflow)
+            before = resident(airflow, "triggerer")
             defer_all(airflow, run_id, size)
             waiting, taken = 0, "SELECT count(*) AS n FROM trigger WHERE triggerer_id IS NOT NULL"
             while waiting < size and time.monotonic() < started + 600:
@@ -91,16 +83,22 @@ def main(size: int) -> int:
                 time.sleep(0.5)
             time.sleep(INTERVAL)
             say("waits in the triggerer at once", f"{waiting} after {time.monotonic() - started:.0f} s")
-            since, used, requests = time.time(), busy(airflow), sandbox.counters.api_requests
+            since, used, requests = time.time(), cpu_seconds(airflow, "triggerer"), sandbox.counters.api_requests
             time.sleep(WATCHED)
             seen = [look for look in looks.read(airflow) if look.began >= since]
             late = sorted(look.late for look in seen)
-            say("memory of the triggerer per wait", f"{(resident(airflow) - before) / max(waiting, 1):.1f} KiB")
+            say(
+                "memory of the triggerer per wait",
+                f"{(resident(airflow, 'triggerer') - before) / max(waiting, 1):.1f} KiB",
+            )
             say(f"looks in {WATCHED:.0f} s", f"{len(seen)}, at {len({look.path for look in seen})} clusters")
             say("lateness of a look, median", f"{statistics.median(late) * 1000:.0f} ms")
             say("lateness of a look, 99 of 100 below", f"{late[len(late) * 99 // 100] * 1000:.0f} ms")
             say("lateness of a look, worst", f"{late[-1] * 1000:.0f} ms")
-            say("processor time of the triggerer", f"{(busy(airflow) - used) / WATCHED * 100:.0f} % of one core")
+            say(
+                "processor time of the triggerer",
+                f"{(cpu_seconds(airflow, 'triggerer') - used) / WATCHED * 100:.0f} % of one core",
+            )
             say("requests at the sandbox meanwhile", f"{sandbox.counters.api_requests - requests}")
             for cluster in sandbox.clusters[0].values():
                 cluster.paused_since = time.time()
