@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -124,8 +125,15 @@ def sweep(atlas_sandbox, store):
         store.texts.clear()
         before = len(atlas_sandbox.issued)
         prepared = prepare()
-        with Interruption(moment, after) as interruption, suppress(StoreUnavailable):
-            call(*prepared)
+        interruption = Interruption(moment, after)
+
+        def interrupted() -> None:
+            with interruption, suppress(StoreUnavailable):
+                call(*prepared)
+
+        # What a trace function raises in an `except` leaves its error as the one that this thread handles, for ever.
+        with ThreadPoolExecutor(1) as own_thread:
+            own_thread.submit(interrupted).result()
         known = {token.value for token in shared_token(AtlasServiceAccountHook()).read().tokens}
         active = {value for value in atlas_sandbox.issued[before:] if atlas_sandbox.is_active(value)}
         for value in active:
