@@ -67,7 +67,7 @@ test-form: install /usr/bin/chromium  ## Test the connection form of a real Airf
 screenshots:  ## Run test-form and replace the pictures in the docs
 	$(MAKE) test-form ATLAS_SCREENSHOTS=docs/images
 
-demo: install  ## Run two example DAGs on a sandbox and a private Airflow; KEEP=1 keeps it running until Ctrl-C
+demo: install  ## Run three example DAGs on a sandbox and a private Airflow; KEEP=1 keeps it running until Ctrl-C
 	@$(BIN)/python -m demo
 
 test-postgres: $(UV)  ## Test eight processes that write at the same time, on Airflow 2.11 and 3.0; needs postgresql

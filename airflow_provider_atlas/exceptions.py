@@ -72,7 +72,7 @@ class ConnectionNotFound(AtlasError, AirflowNotFoundException):
 
 
 class InvalidCall(AtlasError, AirflowFailException):
-    """An argument of a call is wrong. Nothing was sent to Atlas."""
+    """The call is not possible. Nothing was sent to Atlas, unless the error is about a redirect."""
 
     summary = "The call to Atlas is not possible"
 
@@ -207,7 +207,7 @@ class CertificateRefused(AtlasError, AirflowFailException):
     """The server's TLS certificate does not verify. Waiting does not help, and verification cannot be switched off."""
 
     summary = "The TLS certificate of the Atlas URL does not verify"
-    remedy = "If a proxy terminates TLS, name its CA file in the connection's extra ca_bundle."
+    remedy = "If a proxy terminates TLS, name its CA file as [atlas] ca_bundle in airflow.cfg."
 
 
 class UnexpectedResponse(AtlasError):
@@ -363,5 +363,5 @@ class AtlasJobFailed(AtlasJobError, AirflowFailException):
 class AtlasJobTimeout(AtlasJobError):
     """Atlas's work did not end within ``max_wait``. It goes on, and a retry of the task waits for it again."""
 
-    summary = "The job in Atlas did not end within max_wait"
-    remedy = "It goes on in Atlas: a retry of the task waits for it again. Allow a longer max_wait."
+    summary = "The job in Atlas did not end in time"
+    remedy = "It goes on in Atlas: a retry of the task waits for it. Allow more: max_wait, or a sensor's timeout."

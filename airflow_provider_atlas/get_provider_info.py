@@ -73,7 +73,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-atlas",
         "name": name,
-        "description": "Access tokens of MongoDB Atlas service accounts: generated, shared, sealed, rotated, revoked.",
+        "description": "MongoDB Atlas: clusters, backups, the Administration API; access tokens shared and rotated.",
         "hooks": [{"integration-name": name, "python-modules": [f"{package}.hooks.service_account"]}],
         "operators": [
             {

@@ -2,7 +2,7 @@
 
 ``rotate`` finishes or undoes what an earlier run left, deletes the old secret once nobody uses it, and creates and
 stores a new one 30 days before the one in use expires. If there is nothing to do it is skipped, and ``verify`` with it.
-Running tasks go over to the new secret by themselves.
+Running tasks switch to the new secret by themselves.
 
 It needs the extra ``airflow-api`` of this package, the Variable ``atlas_org_id``, and the connection ``airflow_api`` of
 type ``http``: the URL of Airflow's API server, and login and password of a user who may edit connections. For

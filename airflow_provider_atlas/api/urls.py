@@ -23,7 +23,7 @@ def at_atlas(base_url: str, endpoint: str) -> str:
     """
     The absolute URL of an endpoint.
 
-    :param base_url: an origin, as :func:`airflow_provider_atlas.oauth.account.origin` gives it.
+    :param base_url: an origin, as :func:`airflow_provider_atlas.oauth.base_url.origin` gives it.
     :param endpoint: a path such as ``/api/atlas/v2/groups``, with a query or without, or a URL at the same origin, like
         Atlas's links.
     :raises InvalidCall: if it leads elsewhere, or if another library may read it so.

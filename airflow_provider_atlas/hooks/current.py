@@ -1,4 +1,4 @@
-"""The settings that a hook works with now, and when it goes over to those of another client secret.
+"""The settings that a hook works with now, and when it switches to those of another client secret.
 
 A client secret can be replaced while a task runs: by a rotation, by a secrets manager, or by hand. Deleting the old one
 revokes its tokens at once. Three refusals can mean that, and each has the connection read once more:
@@ -8,7 +8,7 @@ revokes its tokens at once. Three refusals can mean that, and each has the conne
 - The Administration API refuses the token. The look at the connection comes first: a fleet that requested tokens with a
   secret that is gone would use up the rate limit.
 
-If the connection has another client secret by now, everything that works with these settings goes over to it together,
+If the connection has another client secret by now, everything that works with these settings switches to it together,
 and the call goes on. Else the refusal stands. The trigger, which reads connections on an event loop, asks the same two
 functions: :func:`may_have_changed` and :func:`successor`.
 """
@@ -80,7 +80,7 @@ class CurrentSettings(StaysInProcess):
 
         :param used: what was refused.
         :param error: the refusal.
-        :return: whether other settings are in use now, perhaps since another thread went over.
+        :return: whether other settings are in use now, perhaps since another thread switched.
         """
         if not (self._stored and isinstance(error, REFUSALS)):
             return False
@@ -123,7 +123,7 @@ def may_have_changed(conn_id: str, used: Settings, error: BaseException) -> bool
 
 def successor(conn_id: str, used: Settings, read: Settings, error: BaseException | None = None) -> Settings | None:
     """
-    The settings to go over to; ``None`` if the refusal stands.
+    The settings to switch to; ``None`` if the refusal stands.
 
     They open what the earlier secrets sealed. A connection that leads to another Atlas URL by now is not followed: the
     token must not go there.
@@ -138,6 +138,6 @@ def successor(conn_id: str, used: Settings, read: Settings, error: BaseException
                 _unchanged.pop(key, None)
             _unchanged[conn_id, used.account.fingerprint] = now
         return None
-    log.info("The connection %s has another client secret now. This task goes over to it.", conn_id)
+    log.info("The connection %s has another client secret now. This task switches to it.", conn_id)
     earlier = dict.fromkeys((*read.previous, used.account, *used.previous))
     return replace(read, previous=tuple(account for account in earlier if account != read.account)[:REMEMBERED])

@@ -154,16 +154,17 @@ class Rotation:
             if current is None:
                 listed = " and ".join(map(str, secrets)) or "none in Atlas"
                 raise ClientSecretsInUse(f"It is not known which client secret the connection holds: {listed}")
-            if current.left() <= self._rotate_before:
+            due = current.left() <= self._rotate_before
+            if due:
                 others = " and ".join(str(secret) for secret in secrets if secret.id != current.id)
                 if others:
                     raise ClientSecretsInUse(f"The connection holds {current.id}, and {others} takes the other slot")
                 current = self._rotate(memory, settings, current)
             else:
                 self._know(memory, current, settings)
-                if not (finished or self._retired):
-                    return None
             metrics.days_left(settings.account.client_id, current.left() / timedelta(days=1))
+            if not (due or finished or self._retired):
+                return None
             return {"secret_id": current.id, "expires_at": current.expires_at.isoformat(), "retired": self._retired}
 
     # What an earlier run left.

@@ -78,9 +78,11 @@ class AtlasServiceAccountHook(BaseHook):
     :param client_secret: client secret, instead of a stored connection.
     :param base_url: Atlas URL with these credentials, ``https://cloud.mongodb.com`` if left out.
     :param cache_scope: ``task`` or ``deployment``, instead of the connection's.
-    :param max_wait: seconds that a call may wait for Atlas in all, instead of the connection's; 0 raises at once.
+    :param max_wait: seconds that a call may wait for Atlas in all, instead of the connection's; 0 does
+        not wait for Atlas, and in deployment scope only for another task's request.
     :param token: a sealed token that another task generated. The hook then requests none, and raises
-        :class:`~airflow_provider_atlas.exceptions.TokenExpired` when that one expires.
+        :class:`~airflow_provider_atlas.exceptions.TokenExpired` when that one expires; only if its client secret was
+        replaced and deleted does it use the deployment's token.
     :raises AtlasError: all methods raise the types of :mod:`airflow_provider_atlas.exceptions`.
     """
 
@@ -261,7 +263,8 @@ class AtlasServiceAccountHook(BaseHook):
         """
         A ``requests.Session`` for the Administration API, the same one at each call.
 
-        Relative URLs, the API version, the token on each request, waits for 429 and 503 within ``max_wait``; see
+        Relative URLs, the API version, the token on each request; waits for rate limits, and repeats of GET and HEAD
+        after 500, 502, 503, 504 and lost connections, within ``max_wait``; see
         :class:`~airflow_provider_atlas.api.session.AtlasSession`.
         """
         if self._session is None:
@@ -453,7 +456,7 @@ class AtlasServiceAccountHook(BaseHook):
 
 
 class _SessionSource:
-    """Where the hook's session gets its tokens. It goes over to another client secret together with the hook."""
+    """Where the hook's session gets its tokens. It switches to another client secret together with the hook."""
 
     def __init__(self, hook: AtlasServiceAccountHook) -> None:
         self._hook = hook

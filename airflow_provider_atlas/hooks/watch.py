@@ -124,7 +124,7 @@ class Watch:
     def timeout(self) -> AtlasJobTimeout:
         """The error for a wait that is over."""
         trouble = str(self.trouble.args[0]) if self.trouble else None
-        summary = self._summary("did not end within max_wait")
+        summary = self._summary("did not end in time")
         if self.body is not None and (different := unmet(self.until, self.body)):
             summary += f". Different from what was wanted: {words('; '.join(different), str, 400)}"
         error = AtlasJobTimeout(summary, state=self.state, description=trouble)

@@ -71,11 +71,11 @@ def translate(error: Exception, transport: Transport) -> AtlasError:
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return AtlasUnreachable("The host name of the Atlas URL does not resolve")
     if any("X509" in str(cause) or "PEM" in str(cause) for cause in causes if isinstance(cause, ssl.SSLError)):
-        return CertificateRefused("The connection's ca_bundle contains no certificates")
+        return CertificateRefused("The file that ca_bundle names contains no certificates")
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return AtlasUnreachable("TLS with the Atlas URL failed")
     if isinstance(error, FileNotFoundError | NotADirectoryError) or "CA certificate bundle" in texts[0]:
-        return CertificateRefused("The connection's ca_bundle must name a file")
+        return CertificateRefused("ca_bundle must name a file")
     if isinstance(error, ValueError | TypeError | requests.exceptions.InvalidJSONError):
         return _invalid(error, transport)
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):

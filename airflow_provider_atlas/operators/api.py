@@ -21,8 +21,9 @@ class AtlasOperator(AtlasJobOperator):
     With GET it looks at ``endpoint``. With PATCH, PUT and DELETE it makes the change and then looks at ``endpoint``;
     with POST, at what the response says was made. Returns the response, or with ``until`` the last one that it saw.
 
-    A change is made once: a retry of the task first looks whether an earlier try made it, in the list at ``endpoint``
-    after a POST. Clear the task to make it anew.
+    With ``until`` a change is made once: a retry of the task first looks whether an earlier try made it, in the list at
+    ``endpoint`` after a POST. Clear the task to make it anew. Without ``until`` a retry sends PATCH, PUT and DELETE
+    again.
 
     .. seealso:: MongoDB Atlas documentation, "Atlas Administration API".
 

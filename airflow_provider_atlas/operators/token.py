@@ -123,9 +123,9 @@ class RevokeTokenOperator(AtlasBaseOperator):
 
     Nothing to revoke (``None``, also as the text that a template makes of it, or an empty list) is a skip. Expired
     tokens need no revocation. Anything that is not a sealed token of this connection is an error, because Atlas
-    responds with 200 to any text, and a successful task would hide an active token. A failure at one token leaves no
-    other token unrevoked. A teardown revokes what it can: there, tokens that do not open are a warning and the task
-    ends as skipped.
+    responds with 200 to any text, and a successful task would hide an active token. If one token cannot be revoked,
+    the others are still revoked. A teardown revokes what it can: there, tokens that do not open are a warning and the
+    task ends as skipped.
 
     .. seealso:: MongoDB Atlas documentation, "Revoke Service Account Token".
 

@@ -1,4 +1,4 @@
-"""The client secret is replaced while a task runs: the hook goes over to the new one, once for each refused secret."""
+"""The client secret is replaced while a task runs: the hook switches to the new one, once for each refused secret."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_atlas import exceptions
+from airflow_provider_atlas import exceptions, metrics
 from airflow_provider_atlas.hooks import rotation
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.operators.secret import RotateClientSecretOperator
@@ -37,6 +37,15 @@ def test_a_secret_that_is_valid_for_long_enough_is_a_skip(world):
     world.expire_in(15)
     assert world.run() == "skipped"
     assert (world.written, len(world.secrets)) == ([], 1)
+
+
+@pytest.mark.parametrize(("days", "left"), [(15, 15), (10, 90)], ids=["nothing to do", "rotated"])
+def test_each_run_reports_the_days_left(world, mocker, days, left):
+    stats = mocker.patch.object(metrics, "Stats")
+    world.expire_in(days)
+    world.run()
+    (call,) = [call for call in stats.gauge.call_args_list if call.args[0] == "atlas.secret.days_left"]
+    assert call.args[1] == pytest.approx(left, abs=0.01)
 
 
 def test_a_due_secret_is_replaced_and_the_old_one_stays(due):
