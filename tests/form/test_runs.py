@@ -60,7 +60,7 @@ def airflow(sandbox, busy, closed, tmp_path_factory):
     connection = sandbox.connection | {"extra": {"cache_scope": "deployment"}}
     fields = {
         "atlas_default": {},
-        "atlas_task": {"extra": {}},
+        "atlas_task": {"extra": {"cache_scope": "task"}},
         "atlas_type": {"conn_type": "postgres", "login": "airflow"},
         "atlas_wrong": {"password": "mdb_sa_sk_Some-Other_Secret"},
         "atlas_key": {"login": "kxqwmzta", "password": "8b1f0e8c-0000-0000-0000-000000000000"},
