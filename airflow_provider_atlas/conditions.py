@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from airflow_provider_atlas.exceptions import InvalidCall
+
 Condition = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 #: A response with 404 is seen as an object with this field, ``False``: ``{"$found": False}`` waits for a deletion.
@@ -30,7 +32,7 @@ def check(name: str, condition: object) -> None:
     :param name: the argument's name.
     :raises ValueError: if it is not a condition.
     """
-    if isinstance(condition, list | tuple) and condition:
+    if isinstance(condition, list | tuple) and condition and all(isinstance(each, Mapping) for each in condition):
         for number, each in enumerate(condition):
             check(f"{name}[{number}]", each)
         return
@@ -45,6 +47,18 @@ def check(name: str, condition: object) -> None:
             raise ValueError(
                 f'{name}[{field!r}] must be a text, a number, a boolean, None, a list of these, or {{"$exists": True}}'
             )
+
+
+def check_rendered(name: str, condition: object) -> None:
+    """
+    Check a condition whose templates have their values.
+
+    :raises InvalidCall: if it is not a condition.
+    """
+    try:
+        check(name, condition)
+    except ValueError as error:
+        raise InvalidCall(f"{error}. After templates were rendered it is {type(condition).__name__}") from None
 
 
 def holds(condition: Condition, body: Any) -> bool:
@@ -72,16 +86,17 @@ def unmet(condition: Condition, body: Any) -> list[str]:
     ]
 
 
-def _is_private(field: str) -> bool:
-    return field.rpartition(".")[2] in PRIVATE
+def is_private(field: str) -> bool:
+    """Whether what a field holds must not be stored."""
+    return not PRIVATE.isdisjoint(field.split("."))
 
 
 def _held(field: str, value: Any) -> str:
-    return "missing" if value is None else "***" if _is_private(field) else repr(value)
+    return "missing" if value is None else "***" if is_private(field) else repr(value)
 
 
 def _wanted(field: str, wanted: Any) -> str:
-    if _is_private(field):
+    if is_private(field):
         return "***"
     if isinstance(wanted, Mapping):
         return ("any value" if wanted[EXISTS] else "none") if EXISTS in wanted else repr(wanted[_PAIRS])
@@ -104,7 +119,9 @@ def _sorted(pairs: Any) -> list[tuple[str, str]]:
 
 
 def get(body: Any, field: str) -> Any:
-    """The value of a field, ``None`` if there is none."""
+    """The value of a field, ``None`` if there is none. Whatever is not a 404 has ``$found``."""
+    if field == FOUND:
+        return body != {FOUND: False}
     for name in field.split("."):
         if isinstance(body, Mapping):
             body = body.get(name)
@@ -115,16 +132,17 @@ def get(body: Any, field: str) -> Any:
     return body
 
 
-def leaves(body: Any, *, pairs: bool = False) -> dict[str, Any]:
+def leaves(body: Any, *, whole: bool = False) -> dict[str, Any]:
     """
     The condition that a response has what a request's body asked for.
 
-    :param pairs: whether lists of pairs, such as tags, must be there, in any order. Atlas adds labels of its own.
+    :param whole: whether lists must have nothing else, lists of pairs such as tags included (in any order), and whether
+        what is null must be missing. Atlas adds some things of its own: what differs need not be a change that failed.
     """
     return {
         field: value
         for field, value in _leaves(body, "")
-        if value is not None and (pairs or not isinstance(value, Mapping))
+        if whole or (value is not None and not isinstance(value, Mapping))
     }
 
 
@@ -138,6 +156,7 @@ def _leaves(body: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         else:
             for number, value in enumerate(body):
                 yield from _leaves(value, f"{prefix}.{number}")
+            yield f"{prefix}.{len(body)}", {EXISTS: False}
     else:
         yield prefix, body
 

@@ -51,7 +51,7 @@ def test_a_condition_holds_if_each_field_has_its_value(condition, expected):
         ({"finishedAt": {"$exists": True}}, ["finishedAt is missing, wanted any value"]),
         ({"paused": {"$exists": False}}, ["paused is True, wanted none"]),
         (
-            leaves({"tags": [{"key": "a", "value": "1"}]}, pairs=True),
+            leaves({"tags": [{"key": "a", "value": "1"}]}, whole=True),
             ["tags is missing, wanted [{'key': 'a', 'value': '1'}]"],
         ),
         ({"a.password": "x"}, ["a.password is missing, wanted ***"]),
@@ -113,7 +113,7 @@ def test_the_leaves_of_a_body_are_a_condition_that_its_effect_fulfils():
     ],
 )
 def test_tags_are_compared_in_any_order(tags, expected):
-    wish = leaves({"tags": [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]}, pairs=True)
+    wish = leaves({"tags": [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]}, whole=True)
     assert holds(wish, {"tags": tags}) is expected
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.api.codes import PASSES
-from airflow_provider_atlas.conditions import FOUND, Condition, fields, get, holds, pick, unmet
+from airflow_provider_atlas.conditions import FOUND, Condition, fields, get, holds, is_private, pick, unmet
 from airflow_provider_atlas.exceptions import (
     AtlasApiError,
     AtlasError,
@@ -87,12 +87,7 @@ class Watch:
         try:
             body = self._read(hook)
         except AtlasError as error:
-            self._troubles += 1
-            if not is_hiccup(error) or (isinstance(error, ConnectionNotFound) and self._troubles >= SERVER_ERROR_TRIES):
-                error.waited = self.elapsed
-                raise
-            self.trouble = error
-            log.info("Atlas could not be asked this time (%.0f s so far): %s", self.elapsed, error.args[0])
+            self.missed(error)
             return False, None
         self._troubles, self.trouble, self.body = 0, None, body
         self._note(body)
@@ -103,6 +98,15 @@ class Watch:
         if not holds(self.until, body):
             return False, None
         return True, pick(body, self.returns)
+
+    def missed(self, error: AtlasError) -> None:
+        """Take note that a look failed, or raise what no other look will cure."""
+        self._troubles += 1
+        if not is_hiccup(error) or (isinstance(error, ConnectionNotFound) and self._troubles >= SERVER_ERROR_TRIES):
+            error.waited = self.elapsed
+            raise error
+        self.trouble = error
+        log.info("Atlas could not be asked this time (%.0f s so far): %s", self.elapsed, error.args[0])
 
     def _read(self, hook: AtlasServiceAccountHook) -> Any:
         try:
@@ -116,7 +120,8 @@ class Watch:
         """Write one log line for each change of the fields that matter."""
         named = dict.fromkeys((*fields(self.until), *fields(self.fail_if), *self.show))
         stated = [(field, get(body, field)) for field in named]
-        state = ", ".join(f"{field} {_text(value)}" for field, value in stated if value is not None)
+        shown = [(field, "***" if is_private(field) else _text(value)) for field, value in stated if value is not None]
+        state = ", ".join(map(" ".join, shown))
         if state != self.state:
             self.state = state
             log.info("%s (%.0f s so far).", state or "No state yet", self.elapsed)
@@ -152,7 +157,8 @@ class Watch:
 def is_hiccup(error: AtlasError) -> bool:
     """Whether an error says nothing about the resource, so that another look may succeed."""
     if isinstance(error, AtlasApiError):
-        return error.meaning == PASSES or error.status in (None, 200)  # the last two: a response that is broken
+        # Without a status, or with 200, it is a response that is broken; without a method it is one of another form.
+        return error.meaning == PASSES or (error.method is not None and error.status in (None, 200))
     return isinstance(error, StoreUnavailable | UnexpectedResponse) or (
         seconds_to_wait(error, 1, deferred=True) is not None
     )
@@ -167,17 +173,21 @@ def _reason(body: Any) -> str | None:
     return next((words(value, str) for value in found if isinstance(value, str) and value), None)
 
 
-def cancel(hook: AtlasServiceAccountHook, path: str, job: str) -> None:
+def cancel(hook: AtlasServiceAccountHook, path: str, job: str, until: Condition) -> None:
     """
-    Delete a job, or say that it goes on.
+    Delete a job that is not done yet, or say that it goes on.
 
     :param path: what to DELETE; empty if Atlas cannot cancel this kind of job.
     :param job: path of the job.
+    :param until: what holds once the job is done.
     """
     if not path:
         log.warning("Atlas cannot cancel this job: it goes on at %s.", job)
         return
     try:
+        if holds(until, hook.run(path)):
+            log.info("The job at %s is done, and stays.", job)
+            return
         hook.run(path, "DELETE")
     except AtlasError as error:
         log.warning("The job was not cancelled and goes on at %s: %s", job, error)

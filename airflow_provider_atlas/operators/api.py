@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.api.obstacles import READS
 from airflow_provider_atlas.api.urls import fill, query
-from airflow_provider_atlas.conditions import FOUND, Condition, check, leaves
+from airflow_provider_atlas.conditions import FOUND, Condition, check, check_rendered, leaves
+from airflow_provider_atlas.operators.cluster import SETTLES
 from airflow_provider_atlas.operators.job import AtlasJobOperator, Plan
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+
+_CLUSTER = re.compile(r"/groups/[^/?]+/clusters/[^/?]+(\?|$)")
 
 
 class AtlasOperator(AtlasJobOperator):
@@ -21,9 +26,8 @@ class AtlasOperator(AtlasJobOperator):
     With GET it looks at ``endpoint``. With PATCH, PUT and DELETE it makes the change and then looks at ``endpoint``;
     with POST, at what the response says was made. Returns the response, or with ``until`` the last one that it saw.
 
-    With ``until`` a change is made once: a retry of the task first looks whether an earlier try made it, in the list at
-    ``endpoint`` after a POST. Clear the task to make it anew. Without ``until`` a retry sends PATCH, PUT and DELETE
-    again.
+    A change is made once: a retry of the task first looks whether an earlier try made it, in the list at ``endpoint``
+    after a POST. Clear the task to make it anew. Without ``until`` a retry sends PATCH and PUT again.
 
     .. seealso:: MongoDB Atlas documentation, "Atlas Administration API".
 
@@ -35,6 +39,8 @@ class AtlasOperator(AtlasJobOperator):
     :param until: what must hold, see :mod:`airflow_provider_atlas.conditions`; ``{"$found": False}`` waits for a 404.
     :param fail_if: what means that it cannot hold any more. It is looked at first.
     :param returns: name of a field of the response, or a list of names; all of it if left out.
+    :param watch: with POST, what to look at where it is not what the response names: ``endpoint`` itself, if Atlas has
+        only one of its kind. A retry takes what is there for its own if it has the fields of ``json``.
     :param atlas_conn_id: id of the connection.
     :param poll_interval: seconds between two looks; it grows slowly, up to four times itself.
     :param max_wait: seconds for the whole job.
@@ -52,6 +58,7 @@ class AtlasOperator(AtlasJobOperator):
         "until",
         "fail_if",
         "returns",
+        "watch",
         "atlas_conn_id",
     )
 
@@ -66,12 +73,16 @@ class AtlasOperator(AtlasJobOperator):
         until: Condition | None = None,
         fail_if: Condition | None = None,
         returns: str | Sequence[str] | None = None,
+        watch: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._given = [name for name, given in (("until", until), ("fail_if", fail_if)) if given is not None]
         for name, condition in (("until", until), ("fail_if", fail_if)):
             if condition is not None and not getattr(condition, "operator", None):
                 check(name, condition)
+        if watch is not None and (method.upper() != "POST" or until is None):
+            raise ValueError("watch needs method POST and until: any other request is watched at its endpoint")
         if fail_if is not None and until is None:
             raise ValueError("fail_if needs until: without it the task waits for nothing")
         self.endpoint = endpoint
@@ -82,19 +93,30 @@ class AtlasOperator(AtlasJobOperator):
         self.until = until
         self.fail_if = fail_if
         self.returns = returns
+        self.watch = watch
 
     def _plan(self, context: Context) -> Plan:
         method, endpoint = self.method.upper(), fill(self.endpoint, self.path)
-        wish: Condition | None = {FOUND: False} if method == "DELETE" else leaves(self.json) or None
+        for name in self._given:
+            check_rendered(name, getattr(self, name))
+        watched, wish = endpoint, None
+        if method == "DELETE":
+            wish = {FOUND: False}
+        elif method == "POST":
+            watched = fill(self.watch, self.path) if self.watch else ""
+            wish = {FOUND: True, **leaves(self.json)} if self.watch else None
+        elif method not in READS and self.until is not None:
+            wish = leaves(self.json, whole=True) or None
         return Plan(
             endpoint=endpoint,
             method=method,
             json=self.json,
             params=query(self.query_params),
-            watched="" if method == "POST" else endpoint,
+            watched=watched,
             until=self.until,
             fail_if=self.fail_if or {},
             returns=self.returns,
-            wish=None if method in (*READS, "POST") or self.until is None else wish,
+            wish=wish,
             same=leaves(self.json) or None if method == "POST" else None,
+            settles=SETTLES if method not in READS and _CLUSTER.search(endpoint) else 0.0,
         )

@@ -67,6 +67,7 @@ class AtlasCreateSnapshotOperator(_ClusterJobOperator):
             fail_if={"status": "failed"},
             returns=("id", "status", "createdAt", "expiresAt"),
             same={"description": description},
+            marked=("description", mark(context)),
             cancels=True,
         )
 
@@ -199,7 +200,8 @@ class AtlasExportSnapshotOperator(_ClusterJobOperator):
             fail_if={"state": ["Failed", "Cancelled"]},
             returns=("id", "state", "finishedAt"),
             show=("exportStatus.exportedCollections", "exportStatus.totalCollections"),
-            same={**what, "customData.0.value": mark(context)},
+            same=what,
+            marked=("customData.0.value", mark(context)),
         )
 
     def _result(self, body: Any) -> dict[str, Any]:

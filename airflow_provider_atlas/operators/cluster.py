@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_atlas.api.urls import fill
 from airflow_provider_atlas.conditions import leaves
+from airflow_provider_atlas.exceptions import InvalidCall
 from airflow_provider_atlas.operators.job import AtlasJobOperator, Plan
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class AtlasUpdateClusterOperator(AtlasJobOperator):
     :param poll_interval: seconds between two looks; it grows slowly, up to four times itself.
     :param max_wait: seconds for everything.
     :param deferrable: wait in the triggerer; default from ``[operators] default_deferrable``.
+    :raises InvalidCall: if ``json`` names no field.
     :raises AtlasChangeRefused: if Atlas refuses for a reason that does not pass.
     :raises AtlasJobFailed: if the cluster is being deleted.
     :raises AtlasJobTimeout: if the change is not over within ``max_wait``.
@@ -63,6 +65,8 @@ class AtlasUpdateClusterOperator(AtlasJobOperator):
 
     def _plan(self, context: Context) -> Plan:
         path = cluster_path(self.project_id, self.cluster_name)
+        if not isinstance(self.json, Mapping) or not self.json:
+            raise InvalidCall("json must be a mapping with the fields to change")
         return Plan(
             endpoint=path,
             method="PATCH",
@@ -71,7 +75,7 @@ class AtlasUpdateClusterOperator(AtlasJobOperator):
             until={**leaves(self.json), **IDLE},
             fail_if=GONE,
             returns=RETURNS,
-            wish=leaves(self.json, pairs=True),
+            wish=leaves(self.json, whole=True),
             looks=True,
             ready=(path, IDLE),
             settles=SETTLES,

@@ -27,19 +27,18 @@ from airflow_provider_atlas.exceptions import (
     AtlasError,
     InvalidCall,
     TokenLimitReached,
-    UnexpectedResponse,
 )
 from airflow_provider_atlas.frames import cleared
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.hooks.watch import GROWTH, MOST_INTERVALS, SPREAD, Watch, cancel, is_hiccup
-from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import LONGEST_SECONDS, seconds_to_wait
 from airflow_provider_atlas.operators.base import (
     DEFERRAL_TIMEOUT_MARGIN,
     LONGEST_WAIT_ON_WORKER,
     SHORTEST_DEFERRAL,
     AtlasBaseOperator,
 )
-from airflow_provider_atlas.operators.link import AtlasLink, page
+from airflow_provider_atlas.operators.link import AtlasLink
 from airflow_provider_atlas.triggers import events
 
 if TYPE_CHECKING:
@@ -73,6 +72,7 @@ class Plan:
     :param looks: whether to look for ``wish`` before the first request, too.
     :param ready: resource and condition that must hold before the request.
     :param same: fields by which a job in the list at ``endpoint`` is this task's.
+    :param marked: field whose text has the task instance's mark, and that mark. It decides, if Atlas shows the field.
     :param then: resource and condition that must hold after the job.
     :param settles: seconds after a change in which what ``watched`` states may be older than the change.
     :param cancels: whether a DELETE of ``watched`` cancels the job.
@@ -91,9 +91,17 @@ class Plan:
     looks: bool = False
     ready: tuple[str, Condition] | None = None
     same: Mapping[str, Any] | None = None
+    marked: tuple[str, str] = ("", "")
     then: tuple[str, Condition] | None = None
     settles: float = 0.0
     cancels: bool = False
+
+    def is_own(self, item: Any, since: float) -> bool:
+        """Whether a job in a list is this task's, and was made at that time or later, epoch seconds."""
+        field, mark = self.marked
+        if isinstance(shown := get(item, field), str):
+            return mark in shown
+        return _is_same(self.same or {}, item) and created(item) >= since
 
 
 @dataclass
@@ -152,14 +160,16 @@ class AtlasJobOperator(AtlasBaseOperator):
         super().__init__(max_wait=max_wait, **kwargs)
         if poll_interval <= 0:
             raise ValueError("poll_interval must be more than 0 seconds")
+        if not isinstance(max_wait, int | float) or not 0 <= max_wait <= LONGEST_SECONDS:
+            raise ValueError(f"max_wait must be a number of seconds, at most {LONGEST_SECONDS}, which is a week")
         self.poll_interval = poll_interval
-        self._waits_for: tuple[AtlasServiceAccountHook, str, str] | None = None
+        self._waits_for: tuple[str, str, Condition] | None = None
 
     def _plan(self, context: Context) -> Plan:
         """What to do; called once templates are rendered."""
         raise NotImplementedError
 
-    def _check_existing(self, body: Any) -> None:
+    def _check_existing(self, hook: AtlasServiceAccountHook, path: str) -> None:
         """Raise if what Atlas says to be there already is not what was asked for."""
 
     def _result(self, body: Any) -> Any:
@@ -175,6 +185,7 @@ class AtlasJobOperator(AtlasBaseOperator):
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Go on after a wait: send the change, or take the job's result."""
         progress = Progress.load(event.get("job") if isinstance(event, Mapping) else None)
+        self._show(context, progress.watched)
         try:
             body = events.body(event)
         except AtlasError as error:
@@ -183,10 +194,14 @@ class AtlasJobOperator(AtlasBaseOperator):
             return self._go(context, progress, None if progress.body is None else (progress.body,))
         return self._go(context, progress, (body,) if progress.made else None)
 
+    def _show(self, context: Context, endpoint: str) -> None:
+        AtlasLink().show(context, self, AtlasServiceAccountHook(self.atlas_conn_id), endpoint)
+
     def on_kill(self) -> None:
         """Cancel what can be cancelled. While the task is deferred, the trigger does it (Airflow 3.3)."""
         if self._waits_for is not None:
-            cancel(*self._waits_for)
+            # The thread that this interrupts may be requesting a token: do not wait for it.
+            cancel(AtlasServiceAccountHook(self.atlas_conn_id, max_wait=0), *self._waits_for)
 
     def _go(self, context: Context, progress: Progress, ended: tuple[Any] | None = None) -> Any:
         """
@@ -196,9 +211,9 @@ class AtlasJobOperator(AtlasBaseOperator):
         """
         plan = self._plan(context)
         deadline = min(progress.started + float(self.max_wait or 0), self._execution_ends(progress.started))
-        hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self._wait_on_worker(deadline))
-        AtlasLink().push(context, self, page(hook.settings.account.base_url, progress.watched or plan.endpoint))
+        self._show(context, progress.watched or plan.endpoint)
         while True:
+            hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self._wait_on_worker(deadline))
             try:
                 if ended is None:
                     step = self._ask(hook, plan, progress, context)
@@ -222,12 +237,18 @@ class AtlasJobOperator(AtlasBaseOperator):
             return self._begin(hook, plan, progress)
         seen: Watch | None = None
         if plan.wish is not None and (plan.looks or progress.asked):
-            seen = self._see(hook, plan.watched, plan.wish, plan, progress)
-            if holds(plan.wish, seen.body):
-                if not progress.asked and holds(plan.until or {}, seen.body):
-                    log.info("Nothing to change: %s.", seen.state)
-                    return Done(pick(seen.body, plan.returns))
-                return self._made(plan, progress, plan.watched)
+            try:
+                seen = self._see(hook, plan.watched, plan.wish, plan, progress)
+            except AtlasApiError as error:
+                if error.status != 405:  # Atlas has no GET for some of what can be deleted
+                    raise
+        if seen is not None and plan.wish is not None and holds(plan.wish, seen.body):
+            if plan.until is None:
+                return Done(None)
+            if not progress.asked and holds(plan.until, seen.body):
+                log.info("Nothing to change: %s.", seen.state)
+                return Done(pick(seen.body, plan.returns))
+            return self._made(plan, progress, plan.watched)
         if plan.ready is not None:
             endpoint, condition = plan.ready
             if seen is None or endpoint != plan.watched:
@@ -241,7 +262,7 @@ class AtlasJobOperator(AtlasBaseOperator):
             return self._made(plan, progress, own)
         if not progress.asked:
             progress.since = note_request(context)
-        response = None
+        response, progress.mine = None, True
         try:
             response = hook.run(plan.endpoint, plan.method, json=plan.json, params=plan.params)
         except AtlasApiError as error:
@@ -249,14 +270,14 @@ class AtlasJobOperator(AtlasBaseOperator):
                 raise
             log.info("Atlas says that it is so already: %s", error)
             progress.mine = False
-            self._check_existing(hook.run(plan.watched))
+            self._check_existing(hook, plan.watched)
         if plan.until is None:
             return Done(pick(response, plan.returns))
         return self._made(plan, progress, plan.watched or made_at(plan.endpoint, response))
 
     def _begin(self, hook: AtlasServiceAccountHook, plan: Plan, progress: Progress) -> Done | Wait:
         """Look once on the worker: what is there already needs no deferral."""
-        progress.made, progress.watched = True, plan.endpoint
+        progress.made, progress.mine, progress.watched = True, False, plan.endpoint
         if plan.until is None:
             return Done(pick(hook.run(plan.endpoint, params=plan.params), plan.returns))
         done, result = (watch := self._watch(plan, progress)).look(hook)
@@ -279,14 +300,14 @@ class AtlasJobOperator(AtlasBaseOperator):
 
     def _own(self, hook: AtlasServiceAccountHook, plan: Plan, progress: Progress) -> str:
         """Path of the job that an earlier request of this task made, empty if there is none."""
-        if plan.same is None:
-            raise InvalidCall("An earlier try may have made this change, and Atlas has no list to look for it in")
-        found = [
-            item
-            for item in hook.paginate(plan.endpoint)
-            if _is_same(plan.same, item) and created(item) >= progress.since
-        ]
-        return made_at(plan.endpoint, max(found, key=created)) if found else ""
+        if plan.same is not None:
+            try:
+                found = [item for item in hook.paginate(plan.endpoint) if plan.is_own(item, progress.since)]
+                return made_at(plan.endpoint, max(found, key=created)) if found else ""
+            except AtlasApiError as error:
+                if error.method is not None:  # else it responded, and not with a list
+                    raise
+        raise InvalidCall("An earlier try may have made this change, and Atlas has no list to look for it in")
 
     @staticmethod
     def _see(
@@ -312,7 +333,7 @@ class AtlasJobOperator(AtlasBaseOperator):
 
     def _pause(self, error: AtlasError, plan: Plan, progress: Progress, deadline: float) -> Wait:
         """Wait and send the change again, or raise what does not pass by itself."""
-        lost = error.unknown_effect or isinstance(error, UnexpectedResponse)
+        lost = error.unknown_effect
         stated = seconds_to_wait(error, progress.tries + 1, deferred=self.deferrable)
         if not (lost or is_hiccup(error)) or (stated is None and isinstance(error, TokenLimitReached)):
             raise _typed(error) from None
@@ -320,7 +341,7 @@ class AtlasJobOperator(AtlasBaseOperator):
             raise error
         progress.asked = progress.asked or lost
         progress.tries += 1
-        pause = max(stated or 0.0, ON_ITS_WAY if lost else 0.0)
+        pause = max(ON_ITS_WAY if lost or stated is None else 0.0, stated or 0.0)
         if getattr(error, "error_code", None) in BUSY:
             pause = max(pause, min(self.poll_interval * 2.0 ** min(progress.tries - 1, 10), LONGEST_PAUSE))
         left = deadline - time.time()
@@ -338,10 +359,17 @@ class AtlasJobOperator(AtlasBaseOperator):
         path = progress.watched if plan.cancels and progress.made and progress.mine else ""
         if self.deferrable and (watch.endpoint or step.seconds > LONGEST_WAIT_ON_WORKER):
             self._defer(watch, path, progress, max(step.seconds, SHORTEST_DEFERRAL), deadline)
-        self._waits_for = (hook, path, progress.watched) if progress.made and plan.method not in READS else None
+        asked = progress.made and progress.mine
+        self._waits_for = (path, progress.watched, plan.until or {}) if asked else None
         time.sleep(max(min(step.seconds, deadline - now), 0.0))
-        moment = time.time()
-        while watch.endpoint:
+        found = self._watched(watch, deadline) if watch.endpoint else None
+        self._waits_for = None
+        return found
+
+    def _watched(self, watch: Watch, deadline: float) -> Any:
+        """Look until the wait is over. As in the triggerer, a look does not wait for Atlas: there is another one."""
+        hook, moment = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=0), time.time()
+        while True:
             done, result = watch.look(hook)
             if done:
                 return result
@@ -350,7 +378,6 @@ class AtlasJobOperator(AtlasBaseOperator):
                 raise watch.timeout()
             wait = watch.next_look(self.poll_interval, GROWTH, self.poll_interval * MOST_INTERVALS, now - moment)
             time.sleep(max(min(wait, deadline - now), 0.0))
-        return None
 
     def _defer(self, watch: Watch, path: str, progress: Progress, seconds: float, deadline: float) -> NoReturn:
         from airflow_provider_atlas.triggers.job import AtlasJobTrigger
@@ -429,6 +456,7 @@ def mark(context: Context) -> str:
 
 def made_at(endpoint: str, response: Any) -> str:
     """Path of what a POST made: Atlas's link to it, or the id in its response."""
+    endpoint = "/" + urlsplit(endpoint).path.lstrip("/")  # it may be a URL, or have a query
     links = get(response, "links")
     for link in links if isinstance(links, list) else ():
         if get(link, "rel") == "self" and isinstance(get(link, "href"), str):

@@ -11,6 +11,8 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
+
 _PLACE = re.compile(r"/groups/([^/?]+)(?:/(clusters|flexClusters)/([^/?]+))?")
 
 
@@ -34,9 +36,13 @@ class AtlasLink(BaseOperatorLink):
         """Key of the address in XCom."""
         return "_link_AtlasLink"
 
-    def push(self, context: Context, operator: Any, url: str) -> None:
-        """Show the address while the task waits: Airflow asks for it only at the end of a process."""
-        operator.atlas_url = url
+    def show(self, context: Context, operator: Any, hook: AtlasServiceAccountHook, endpoint: str) -> None:
+        """
+        Show the address while the task waits: Airflow asks for it only at the end of a process.
+
+        :param endpoint: what the task is about.
+        """
+        operator.atlas_url = url = page(hook.settings.account.base_url, endpoint)
         if "ti" in context:
             context["ti"].xcom_push(key=self.xcom_key, value=url)
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_atlas.api.codes import PASSES
 from airflow_provider_atlas.api.urls import fill
-from airflow_provider_atlas.conditions import get, holds, leaves
-from airflow_provider_atlas.exceptions import AtlasJobFailed
+from airflow_provider_atlas.conditions import get
+from airflow_provider_atlas.exceptions import AtlasApiError, AtlasJobFailed
 from airflow_provider_atlas.operators.cluster import cluster_path
 from airflow_provider_atlas.operators.job import AtlasJobOperator, Plan
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 
 
 class AtlasCreateSearchIndexOperator(AtlasJobOperator):
@@ -92,9 +95,11 @@ class AtlasCreateSearchIndexOperator(AtlasJobOperator):
             cancels=True,
         )
 
-    def _check_existing(self, body: Any) -> None:
-        wanted = {f"latestDefinition.{field}": value for field, value in leaves(self.definition).items()}
-        if not holds({**wanted, "type": self.index_type}, body):
+    def _check_existing(self, hook: AtlasServiceAccountHook, path: str) -> None:
+        body = hook.run(path)
+        if get(body, "status") == "DELETING":
+            raise AtlasApiError(f"The index {self.index_name} is being deleted", method="GET", meaning=PASSES)
+        if get(body, "type") != self.index_type or not _has(get(body, "latestDefinition"), self.definition):
             raise AtlasJobFailed(
                 f"The index {self.index_name} exists with another definition: give it another name, or delete it",
                 state=str(get(body, "status")),
@@ -102,3 +107,18 @@ class AtlasCreateSearchIndexOperator(AtlasJobOperator):
 
     def _result(self, body: Any) -> dict[str, Any]:
         return {"index_id": get(body, "indexID"), "name": get(body, "name"), "status": get(body, "status")}
+
+
+def _has(shown: Any, wanted: Any, *, whole: bool = False) -> bool:
+    """
+    Whether Atlas shows a definition. It adds defaults, but no items of a list and no fields to index.
+
+    :param whole: whether an object must have no other names.
+    """
+    if isinstance(wanted, Mapping):
+        if not isinstance(shown, Mapping) or (whole and shown.keys() != wanted.keys()):
+            return False
+        return all(_has(shown.get(name), value, whole=name == "fields") for name, value in wanted.items())
+    if isinstance(wanted, list | tuple):
+        return isinstance(shown, list) and len(shown) == len(wanted) and all(map(_has, shown, wanted))
+    return bool(shown == wanted)

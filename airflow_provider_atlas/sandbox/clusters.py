@@ -85,13 +85,16 @@ class Cluster:
     name: str
     settings: dict[str, Any] = field(repr=False)
     created: float
-    id: str = field(default_factory=_new_id)
+    id: str = ""
     paused_since: float | None = None
     resumed: float | None = None
     change: str = "IDLE"
     shows: float = 0.0
     until: float = 0.0
     restoring: bool = False
+
+    def __post_init__(self) -> None:
+        self.id = f"{int(self.created):08x}{secrets.token_hex(8)}"  # as all ids of Atlas, it begins with the time
 
     @property
     def group_id(self) -> str:

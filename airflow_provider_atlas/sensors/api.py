@@ -21,13 +21,13 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_atlas.api.urls import fill, query
-from airflow_provider_atlas.conditions import Condition, check
+from airflow_provider_atlas.conditions import Condition, check, check_rendered
 from airflow_provider_atlas.exceptions import AtlasJobTimeout
 from airflow_provider_atlas.frames import cleared
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.hooks.watch import Watch
 from airflow_provider_atlas.operators.base import DEFERRAL_TIMEOUT_MARGIN, SHORTEST_DEFERRAL
-from airflow_provider_atlas.operators.link import AtlasLink, page
+from airflow_provider_atlas.operators.link import AtlasLink
 from airflow_provider_atlas.triggers import events
 
 try:
@@ -92,9 +92,10 @@ class AtlasSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check("until", until)
-        if fail_if is not None:
-            check("fail_if", fail_if)
+        self._given = [name for name, given in (("until", until), ("fail_if", fail_if)) if given is not None]
+        for name, condition in (("until", until), ("fail_if", fail_if)):
+            if condition is not None and not getattr(condition, "operator", None):
+                check(name, condition)
         if deferrable is None:
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.endpoint = endpoint
@@ -113,7 +114,7 @@ class AtlasSensor(BaseSensorOperator):
         if self._looks is None:
             hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=0)
             self._looks = hook, self._watch(time.time())
-            AtlasLink().push(context, self, page(hook.settings.account.base_url, self._looks[1].endpoint))
+            AtlasLink().show(context, self, hook, self._looks[1].endpoint)
         hook, watch = self._looks
         done, result = watch.look(hook)
         return PokeReturnValue(True, result) if done else False
@@ -142,6 +143,7 @@ class AtlasSensor(BaseSensorOperator):
         job = event.get("job") if isinstance(event, Mapping) else None
         started = float(job["started"]) if isinstance(job, Mapping) and "started" in job else time.time()
         with self._as_poked():
+            AtlasLink().show(context, self, AtlasServiceAccountHook(self.atlas_conn_id), self._watch(started).endpoint)
             try:
                 return events.body(event)
             except AtlasJobTimeout as error:
@@ -200,6 +202,8 @@ class AtlasSensor(BaseSensorOperator):
         return started + min(self.timeout, limit)
 
     def _watch(self, started: float) -> Watch:
+        for name in self._given:
+            check_rendered(name, getattr(self, name))
         return Watch(
             fill(self.endpoint, self.path),
             self.until,

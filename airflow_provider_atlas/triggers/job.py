@@ -16,7 +16,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_atlas import metrics
-from airflow_provider_atlas.exceptions import AtlasApiError, AtlasError, RateLimited
+from airflow_provider_atlas.exceptions import AtlasApiError, AtlasError, ConnectionNotFound, RateLimited
 from airflow_provider_atlas.frames import clear
 from airflow_provider_atlas.hooks.watch import Watch, cancel
 from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
@@ -127,7 +127,7 @@ class AtlasJobTrigger(BaseTrigger):
         yield TriggerEvent({**payload, "job": self.job})  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> Any:
-        await sleep_until(self.moment)
+        await _until(self.moment)
         if not self.endpoint:
             return None
         way = shared(self.atlas_conn_id)
@@ -148,12 +148,15 @@ class AtlasJobTrigger(BaseTrigger):
             if now >= self.deadline:  # looked at once at least, however long nobody ran this trigger
                 raise watch.timeout()
             wait = watch.next_look(self.poll_interval, self.growth, self.longest, now - self.moment)
-            await sleep_until(min(now + wait, self.deadline))
+            await _until(min(now + wait, self.deadline))
 
     async def _look(self, way: Shared, watch: Watch) -> tuple[bool, Any]:
         try:
             async with asyncio.timeout(max(self.deadline - time.time(), 60.0)):
                 done, result = await way.call(watch.look)
+        except ConnectionNotFound as error:  # a secrets backend may fail once
+            watch.missed(error)
+            return False, None
         except TimeoutError:  # the account's turn has not come, or a host name is looked up without an end
             return False, None
         limited = watch.trouble
@@ -164,5 +167,12 @@ class AtlasJobTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Cancel what can be cancelled, when a user clears the deferred task or sets its state (Airflow 3.3)."""
-        if self.endpoint and (self.job or {}).get("made"):
-            await shared(self.atlas_conn_id).call(lambda hook: cancel(hook, self.cancel, self.endpoint))
+        job = self.job or {}
+        if self.endpoint and job.get("made") and job.get("mine", True):
+            way = shared(self.atlas_conn_id)
+            await way.call(lambda hook: cancel(hook, self.cancel, self.endpoint, self.until or {}))
+
+
+async def _until(moment: float) -> None:
+    while time.time() < moment:  # `sleep_until` sleeps for an hour at most
+        await sleep_until(moment)
