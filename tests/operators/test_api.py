@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -14,6 +15,7 @@ from airflow_provider_atlas.exceptions import (
     AtlasJobTimeout,
     InvalidCall,
 )
+from airflow_provider_atlas.hooks.watch import Watch
 from airflow_provider_atlas.operators.api import AtlasOperator
 from tests.conftest import secrets_in
 from tests.operators.jobs import CLUSTERS, PROJECT, Notes, context_of, run
@@ -189,3 +191,166 @@ def test_the_trigger_of_a_deferral_holds_no_secret(sandbox, says_nothing):
     with pytest.raises(TaskDeferred) as caught:
         post(deferrable=True).execute({})
     says_nothing(ValueError(repr(caught.value.trigger.serialize())), *sandbox.issued, sandbox.client_secret)
+
+
+SIZE = {"instanceSize": "M10", "nodeCount": 3}
+REGION = {"providerName": "AWS", "regionName": "US_EAST_1", "priority": 7, "electableSpecs": SIZE}
+NEW = {"clusterType": "REPLICASET", "replicationSpecs": [{"regionConfigs": [REGION]}]}
+
+
+@pytest.mark.parametrize("form", ["{path}", "{bare}", "{path}?pretty=true", "{url}{path}"])
+def test_what_a_post_made_is_watched_in_whatever_form_the_endpoint_is_given(sandbox, clock, form):
+    endpoint = form.format(path=CLUSTERS, bare=CLUSTERS.lstrip("/"), url=sandbox.url)
+    task = call(endpoint=endpoint, path=None, method="POST", json={**NEW, "name": "new"}, until={"stateName": "IDLE"})
+    assert run(task)["name"] == "new"
+
+
+def test_a_retry_finds_the_cluster_that_the_first_try_made(sandbox, clock, deferrable):
+    made = {"method": "POST", "endpoint": CLUSTERS, "path": None, "json": {**NEW, "name": "new"}}
+    first = call(**made, until={"stateName": "IDLE"}, max_wait=60, retries=1, deferrable=deferrable)
+    with pytest.raises(AtlasJobTimeout):
+        run(first)
+    again = call(**made, until={"stateName": "IDLE"}, retries=1, deferrable=deferrable, returns="name")
+    assert run(again, context_of(again, try_number=2, run_started=clock.now - 100)) == "new"
+
+
+DEPLOYMENT = f"{CLUSTER}/search/deployment"
+SPECS = {"specs": [{"instanceSize": "S20_HIGHCPU_NVME", "nodeCount": 2}]}
+
+
+def deployment(sandbox, *states, method="GET"):
+    """Answer requests about the deployment, of which a cluster has one, with its states; ``None`` is a 404."""
+    for state in states:
+        shown = {"id": "6b08f7d0210d4e6b7ce564ea", **SPECS, "stateName": state}
+        answer = {"status": 200, "body": json.dumps(shown).encode()} if state else {"error_code": "RESOURCE_NOT_FOUND"}
+        sandbox.fail_next("api", method=method, path="search/deployment", **({"status": 404} | answer))
+
+
+def test_what_atlas_has_only_one_of_is_watched_where_watch_says(sandbox, clock, deferrable):
+    deployment(sandbox, "UPDATING", method="POST")
+    deployment(sandbox, "UPDATING", "IDLE")
+    kwargs = {"endpoint": DEPLOYMENT, "method": "POST", "json": SPECS, "until": {"stateName": "IDLE"}}
+    assert run(call(**kwargs, watch=DEPLOYMENT, deferrable=deferrable, returns="stateName")) == "IDLE"
+
+
+@pytest.mark.parametrize(("first", "posts"), [("UPDATING", 0), (None, 1)])
+def test_a_retry_makes_what_atlas_has_only_one_of_if_it_is_not_there(sandbox, clock, deferrable, first, posts):
+    deployment(sandbox, first, "IDLE")
+    deployment(sandbox, *["UPDATING"] * posts, method="POST")
+    kwargs = {"endpoint": DEPLOYMENT, "method": "POST", "json": SPECS, "until": {"stateName": "IDLE"}}
+    task = call(**kwargs, watch=DEPLOYMENT, deferrable=deferrable, retries=1, returns="stateName")
+    assert run(task, context_of(task, try_number=2)) == "IDLE"
+
+
+@pytest.mark.parametrize("kwargs", [{"method": "PATCH", "until": {"paused": True}}, {"method": "POST"}])
+def test_watch_is_for_a_post_that_is_waited_for(kwargs):
+    with pytest.raises(ValueError, match="watch needs method POST and until"):
+        call(**kwargs, watch=CLUSTER)
+
+
+def test_a_retry_of_a_post_that_no_list_shows_is_an_error_and_not_a_loop(sandbox, clock, deferrable):
+    deployment(sandbox, *["UPDATING"] * 50)
+    before = sandbox.counters.api_requests
+    task = call(
+        endpoint=DEPLOYMENT, method="POST", json=SPECS, until={"stateName": "x"}, deferrable=deferrable, retries=1
+    )
+    with pytest.raises(InvalidCall, match="no list to look for it"):
+        run(task, context_of(task, try_number=2))
+    assert sandbox.counters.api_requests - before == 1
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["response lost", "retried"])
+@pytest.mark.parametrize("until", [None, {"$found": False}])
+def test_a_delete_whose_effect_is_there_succeeds(sandbox, clock, hook, deferrable, lost, until):
+    made = hook.run(f"{CLUSTERS}/cluster-0/backup/snapshots", "POST", json=SNAPSHOT)
+    clock.now += 400
+    path = {**NAMES, "id": made["id"]}
+    task = call(
+        endpoint=f"{SNAPSHOTS}/{{id}}", path=path, method="DELETE", until=until, deferrable=deferrable, retries=1
+    )
+    if lost:
+        sandbox.fail_next("api", kind="lost", method="DELETE")
+    run(task)
+    run(task, context_of(task, try_number=2))
+    assert made["id"] not in sandbox.jobs
+
+
+def test_a_delete_of_what_has_no_get_is_sent_again(sandbox, clock, hook, deferrable):
+    made = hook.run(f"{CLUSTERS}/cluster-0/backup/snapshots", "POST", json=SNAPSHOT)
+    clock.now += 400
+    sandbox.fail_next("api", status=405, error_code="METHOD_NOT_ALLOWED", method="GET")
+    path = {**NAMES, "id": made["id"]}
+    task = call(endpoint=f"{SNAPSHOTS}/{{id}}", path=path, method="DELETE", deferrable=deferrable, retries=1)
+    run(task, context_of(task, try_number=2))
+    assert made["id"] not in sandbox.jobs
+
+
+def test_a_delete_that_was_requested_already_succeeds_once_it_is_gone(sandbox, clock, hook, deferrable):
+    hook.run(f"{CLUSTERS}/cluster-0", "DELETE")
+    clock.now += 1000
+    sandbox.fail_next("api", error_code="CLUSTER_ALREADY_REQUESTED_DELETION", method="DELETE")
+    run(call(method="DELETE", until={"$found": False}, deferrable=deferrable))
+
+
+def test_idle_right_after_a_change_of_a_cluster_does_not_count(sandbox, clock, deferrable):
+    sandbox.stale_seconds, began = 20, clock.now
+    until = {"stateName": "IDLE", "terminationProtectionEnabled": True}
+    body = {"terminationProtectionEnabled": True}
+    run(call(method="PATCH", json=body, until=until, poll_interval=5, deferrable=deferrable))
+    assert clock.now - began >= sandbox.change_seconds
+
+
+@pytest.mark.parametrize("rendered", ["IDLE", None, {}, [], {"stateName": {"a": 1}}, [[{"paused": True}]]])
+def test_a_condition_that_templates_spoilt_is_an_invalid_call(sandbox, clock, deferrable, rendered):
+    task = call(until={"stateName": "IDLE"}, deferrable=deferrable)
+    task.until = rendered
+    with pytest.raises(InvalidCall, match="until"):
+        run(task)
+
+
+def test_what_is_found_can_be_waited_for(sandbox, clock, deferrable):
+    assert run(call(until={"$found": True}, deferrable=deferrable, returns="name")) == "cluster-0"
+
+
+def test_a_link_that_is_waited_for_is_neither_logged_nor_stored(sandbox, clock, hook, deferrable, caplog, says_nothing):
+    made = hook.run(f"{CLUSTERS}/cluster-0/backup/snapshots", "POST", json=SNAPSHOT)
+    clock.now += 400
+    body = {"deliveryType": "download", "snapshotId": made["id"]}
+    seen: list[object] = []
+    with caplog.at_level("DEBUG"):
+        for until, error in (({"deliveryUrl": {"$exists": True}}, None), ({"deliveryUrl.0": "x"}, AtlasJobTimeout)):
+            task = call(
+                endpoint=f"{CLUSTER}/backup/restoreJobs",
+                method="POST",
+                json=body,
+                until=until,
+                deferrable=deferrable,
+                max_wait=3600,
+            )
+            with pytest.raises(error) if error else nullcontext():
+                seen.append(run(task, seen=seen))
+    assert "deliveryUrl ***" in caplog.text
+    assert "restore.sandbox.invalid" not in caplog.text + json.dumps(seen)
+
+
+@pytest.mark.parametrize("max_wait", [None, float("inf"), -1, 604_801, "60"])
+def test_max_wait_is_a_number_of_seconds_up_to_a_week(max_wait):
+    with pytest.raises(ValueError, match="max_wait must be"):
+        call(max_wait=max_wait)
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "drop"}, {"status": 429, "headers": {"Retry-After": "900"}}, {"status": 503}]
+)
+def test_an_atlas_that_fails_near_the_end_does_not_prolong_the_wait(sandbox, clock, deferrable, fault, monkeypatch):
+    sandbox.change_seconds, began, look, faults = 10**6, clock.now, Watch.look, [fault]
+
+    def failing(watch, hook):
+        if clock.now - began > 850 and faults:
+            sandbox.fail_next("api", times=400, **faults.pop())
+        return look(watch, hook)
+
+    monkeypatch.setattr(Watch, "look", failing)
+    with pytest.raises(AtlasJobTimeout):
+        run(call(method="PATCH", json={"paused": True}, until={"paused": False}, max_wait=1000, deferrable=deferrable))
+    assert clock.now - began <= 1000 + 60

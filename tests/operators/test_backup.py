@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import UTC, datetime
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_atlas.api.codes import BUSY, DONE, REMEDIES
+from airflow_provider_atlas.cache import task
 from airflow_provider_atlas.exceptions import AtlasChangeRefused, AtlasJobFailed, AtlasJobTimeout, InvalidCall
 from airflow_provider_atlas.operators.backup import (
     AtlasCreateSnapshotOperator,
@@ -15,7 +19,7 @@ from airflow_provider_atlas.operators.backup import (
 )
 from airflow_provider_atlas.operators.search import AtlasCreateSearchIndexOperator
 from airflow_provider_atlas.sandbox.refusals import CODES
-from tests.operators.jobs import CLUSTERS, PROJECT, Notes, context_of, run
+from tests.operators.jobs import CLUSTERS, PROJECT, Notes, context_of, fire, run
 
 BUCKET = "6d0000000000000000000000"
 PLACE = {"task_id": "job", "project_id": PROJECT, "cluster_name": "cluster-0"}
@@ -348,3 +352,107 @@ def test_an_index_that_another_made_is_not_cancelled(sandbox, clock, hook):
         run(task)
     task.on_kill()
     assert len(jobs(sandbox, "index")) == 1
+
+
+def test_a_token_request_that_a_proxy_answers_does_not_make_an_older_restore_this_task_s(
+    sandbox, clock, snapshot_id, deferrable
+):
+    run(restore(snapshot_id=snapshot_id))
+    clock.now += 86_400
+    task._caches.clear()
+    sandbox.fail_next("token", status=200, body=b"<html>", times=8)
+    run(restore(snapshot_id=snapshot_id, deferrable=deferrable))
+    assert len(jobs(sandbox, "restore")) == 2
+
+
+def test_a_cleared_restore_whose_first_look_failed_notes_its_request_all_the_same(sandbox, clock, snapshot_id):
+    notes, operator = Notes(), restore(snapshot_id=snapshot_id, retries=1)
+    cleared = {"max_tries": 3, "notes": notes, "run_started": clock.now - 5000}
+    task._caches.clear()
+    sandbox.fail_next("token", status=200, body=b"<html>", times=8)
+    run(operator, context_of(operator, try_number=3, **cleared))
+    assert notes
+    run(operator, context_of(operator, try_number=4, **cleared))
+    assert len(jobs(sandbox, "restore")) == 1
+
+
+@pytest.mark.parametrize("make", [snapshot, index], ids=["snapshot", "index"])
+@pytest.mark.parametrize("kills", ["the deferred task", "the worker, after the end"])
+def test_a_kill_deletes_no_job_that_is_done(sandbox, clock, make, kills):
+    operator = make(deferrable=kills == "the deferred task")
+    if operator.deferrable:
+        with pytest.raises(TaskDeferred) as deferred:
+            operator.execute(context_of(operator))
+        clock.now += sandbox.job_seconds + 1
+        asyncio.run(deferred.value.trigger.on_kill())
+    else:
+        run(operator)
+        operator.on_kill()
+    assert len(jobs(sandbox, make.__name__)) == 1
+
+
+def test_a_snapshot_is_known_by_its_mark_whatever_else_its_description_says(sandbox, clock, deferrable):
+    for number in (1, 2):
+        operator = snapshot(description=f"try {number}", deferrable=deferrable, retries=1)
+        run(operator, context_of(operator, try_number=number, run_started=clock.now - 1000))
+    assert len(jobs(sandbox, "snapshot")) == 1
+
+
+def test_a_marked_job_is_found_though_the_worker_s_clock_is_ahead(sandbox, clock):
+    sandbox.clock = lambda: clock.now - 120
+    sandbox.fail_next("api", kind="lost", method="POST")
+    run(snapshot())
+    assert len(jobs(sandbox, "snapshot")) == 1
+
+
+VECTOR = {"type": "vector", "numDimensions": 256, "similarity": "cosine"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "existing", "wanted"),
+    [
+        (
+            "vectorSearch",
+            {"fields": [{**VECTOR, "path": "v"}, {**VECTOR, "path": "w"}]},
+            {"fields": [{**VECTOR, "path": "v"}]},
+        ),
+        (
+            "search",
+            {"mappings": {"dynamic": True, "fields": {"a": {"type": "string"}, "b": {"type": "string"}}}},
+            {"mappings": {"dynamic": True, "fields": {"a": {"type": "string"}}}},
+        ),
+    ],
+    ids=["vectors", "static fields"],
+)
+def test_an_index_with_more_than_was_asked_for_is_another_one(sandbox, clock, kind, existing, wanted):
+    run(index(index_type=kind, definition=existing))
+    with pytest.raises(AtlasJobFailed, match="another definition"):
+        run(index(index_type=kind, definition=wanted))
+    run(index(index_type=kind, definition=existing))
+
+
+def test_names_of_fields_may_have_dots(sandbox, clock):
+    definition = {"mappings": {"dynamic": False, "fields": {"a.b": {"type": "string"}}}}
+    for _ in range(2):
+        run(index(definition=definition))
+    assert len(jobs(sandbox, "index")) == 1
+
+
+def test_an_index_that_is_being_deleted_is_waited_for(sandbox, clock, deferrable):
+    run(index())
+    (job,) = jobs(sandbox, "index")
+    shown = {"indexID": job.id, "type": "search", "status": "DELETING", "latestDefinition": {"mappings": {}}}
+    sandbox.fail_next("api", status=200, body=json.dumps(shown).encode(), method="GET", path="/default")
+    assert run(index(deferrable=deferrable))["index_id"] == job.id
+
+
+def test_the_link_is_there_after_a_deferral_that_failed(sandbox, clock):
+    sandbox.fail_next("api", kind="fail_job", method="POST")
+    operator = index(deferrable=True)
+    context = context_of(operator)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    resumed = index(deferrable=True)  # in another process
+    with pytest.raises(AtlasJobFailed):
+        resumed.execute_complete(context, fire(deferred.value))
+    assert "cluster-0" in resumed.operator_extra_links[0].get_link(resumed, ti_key=None)

@@ -11,6 +11,7 @@ from airflow_provider_atlas.exceptions import (
     AtlasChangeRefused,
     AtlasJobFailed,
     AtlasJobTimeout,
+    InvalidCall,
 )
 from airflow_provider_atlas.operators.cluster import (
     AtlasPauseClusterOperator,
@@ -287,3 +288,29 @@ def test_an_event_that_is_not_of_our_trigger_is_an_error(sandbox):
     for event in (None, {}, {"status": "success"}, {"job": 1}, {"job": {"x": 1}}):
         with pytest.raises(Exception, match="without an event that this release"):
             pause().execute_complete({}, event)
+
+
+SPEC = {"providerName": "AWS", "regionName": "US_EAST_1", "priority": 7, "electableSpecs": {"instanceSize": "M10"}}
+
+
+def test_a_list_with_less_in_it_is_a_change(sandbox, clock, deferrable):
+    regions = cluster(sandbox).settings["replicationSpecs"][0]["regionConfigs"]
+    regions.append({**regions[0], "regionName": "US_WEST_2", "priority": 6})
+    body = {"replicationSpecs": [{"regionConfigs": [SPEC]}]}
+    run(pause(AtlasUpdateClusterOperator, json=body, deferrable=deferrable))
+    (left,) = cluster(sandbox).settings["replicationSpecs"][0]["regionConfigs"]
+    assert (left["regionName"], changes(sandbox)) == ("US_EAST_1", 1)
+
+
+@pytest.mark.parametrize(("before", "sent"), [(24, 1), (None, 0)])
+def test_null_is_a_change_of_what_is_set(sandbox, clock, deferrable, before, sent):
+    cluster(sandbox).settings["advancedConfiguration"] = {"oplogMinRetentionHours": before}
+    body = {"advancedConfiguration": {"oplogMinRetentionHours": None}}
+    run(pause(AtlasUpdateClusterOperator, json=body, deferrable=deferrable))
+    assert changes(sandbox) == sent
+
+
+@pytest.mark.parametrize("body", [None, {}, []])
+def test_a_change_of_nothing_is_an_invalid_call(sandbox, clock, deferrable, body):
+    with pytest.raises(InvalidCall, match="json must be a mapping"):
+        run(pause(AtlasUpdateClusterOperator, json=body, deferrable=deferrable))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import (
+    DAG,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -19,8 +20,9 @@ try:
 except ImportError:
     from airflow.exceptions import AirflowRescheduleException
 
-from airflow_provider_atlas.exceptions import AtlasApiError, AtlasJobFailed
+from airflow_provider_atlas.exceptions import AtlasApiError, AtlasJobFailed, InvalidCall
 from airflow_provider_atlas.hooks.watch import Watch
+from airflow_provider_atlas.operators.api import AtlasOperator
 from airflow_provider_atlas.sensors import api as module
 from airflow_provider_atlas.sensors.api import AtlasSensor
 from tests.operators.jobs import CLUSTERS, PROJECT, fire, on_clock
@@ -209,3 +211,33 @@ def test_conditions_are_checked_when_the_dag_is_parsed():
     with pytest.raises(ValueError, match=r"^fail_if"):
         sensor("poke", fail_if={"a": object()})
     assert issubclass(AtlasJobFailed, AirflowFailException)
+
+
+def test_the_link_is_there_after_a_deferral_too(sandbox, clock, hook):
+    hook.run(f"{CLUSTERS}/cluster-0", "PATCH", json={"paused": True})
+    clock.now += 10
+    context = {"ti": Ti(clock)}
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor("deferred").execute(context)
+    resumed = sensor("deferred")  # in another process
+    resumed.execute_complete(context, fire(deferred.value))
+    assert "cluster-0" in resumed.operator_extra_links[0].get_link(resumed, ti_key=None)
+
+
+def test_a_timeout_names_what_can_be_allowed_more(sandbox, clock):
+    with pytest.raises(AirflowSensorTimeout, match=r"did not end in time.*a sensor's timeout"):
+        run(sensor("deferred", timeout=300), clock)
+
+
+@pytest.mark.parametrize("rendered", [None, {}, "IDLE", [[{"paused": True}]]])
+def test_a_condition_that_templates_spoilt_is_an_invalid_call(sandbox, clock, way, rendered):
+    task = sensor(way)
+    task.until = rendered
+    with pytest.raises(InvalidCall, match="until"):
+        run(task, clock)
+
+
+def test_a_condition_may_come_from_another_task():
+    with DAG("dag", schedule=None, start_date=datetime(2025, 1, 1, tzinfo=UTC)):
+        condition = AtlasOperator(task_id="condition", endpoint=CLUSTERS)
+        assert AtlasSensor(task_id="wait", endpoint=CLUSTERS, until=condition.output).upstream_task_ids == {"condition"}

@@ -6,11 +6,14 @@ import asyncio
 import json
 import threading
 import time
+from itertools import pairwise
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_atlas.exceptions import AtlasError, AtlasJobFailed, AtlasJobTimeout
 from airflow_provider_atlas.hooks import watch as watching
+from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.triggers import events, pool
 from airflow_provider_atlas.triggers import job as module
 from airflow_provider_atlas.triggers.job import AtlasJobTrigger
@@ -280,3 +283,41 @@ def test_a_cancelled_trigger_ends_at_once(hook, sandbox):
 def test_the_interval_grows_slowly_up_to_a_multiple(watched, least):
     wait = watching.Watch("/x").next_look(30, watching.GROWTH, 30 * watching.MOST_INTERVALS, watched)
     assert least <= wait <= least * (1 + watching.SPREAD) + 1e-6
+
+
+def test_a_secrets_backend_that_fails_once_is_not_yet(hook, sandbox, monkeypatch):
+    hook.run(CLUSTER, "PATCH", json={"paused": True})
+    read, failures = AtlasServiceAccountHook.get_connection, [AirflowNotFoundException("no such connection")] * 3
+
+    def failing(cls, *args):
+        if failures:
+            raise failures.pop()
+        return read(*args)
+
+    monkeypatch.setattr(AtlasServiceAccountHook, "get_connection", classmethod(failing))
+    assert event_of(trigger())["status"] == "success"
+
+
+def test_an_interval_of_hours_is_slept_in_full(hook, sandbox, monkeypatch):
+    """``sleep_until`` ends after an hour at most, as a clock may be set back."""
+    now, looks = [time.time()], []
+
+    async def sleep_until(moment):
+        now[0] = min(moment, now[0] + 3600)
+
+    def look(watch, hook):
+        looks.append(now[0])
+        return len(looks) == 3, None
+
+    monkeypatch.setattr(module, "sleep_until", sleep_until)
+    monkeypatch.setattr(module.time, "time", lambda: now[0])
+    monkeypatch.setattr(watching.Watch, "look", look)
+    event_of(trigger(moment=now[0], deadline=now[0] + 10**6, poll_interval=6 * 3600.0, longest=6 * 3600.0))
+    assert all(after - before >= 6 * 3600 for before, after in pairwise(looks))
+
+
+@pytest.mark.parametrize("job", [{"made": True, "mine": False}, {"made": False}])
+def test_a_kill_leaves_alone_what_the_task_did_not_make(sandbox, caplog, job):
+    caplog.set_level("INFO")
+    asyncio.run(trigger(job=job).on_kill())
+    assert (sandbox.counters.api_requests, "cancel" in caplog.text) == (0, False)
