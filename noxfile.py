@@ -29,6 +29,10 @@ PYTHONS = {
 #: The newest pre-release may fail: it is a report.
 PRERELEASE = ("3.4.0b2", "3.13")
 
+#: What these tests show is the same on each Airflow: `make test` runs them.
+UNIT = ("-m", "not slow", *(f"--ignore=tests/{each}" for each in ("benchmarks", "fuzz", "packaging", "sandbox")))
+UNIT += ("-n", "2", "--dist", "loadfile")
+
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = [f"unit({OLDEST})", f"unit({BETWEEN[0]})", f"integration({OLDEST})"]
@@ -48,23 +52,22 @@ def run(session: nox.Session, airflow: str, *arguments: str, packages: Sequence[
 @nox.parametrize("airflow", AIRFLOWS, ids=AIRFLOWS)
 def unit(session: nox.Session, airflow: str) -> None:
     """Unit tests."""
-    run(session, airflow, "-m", "not slow", "-n", "2", "--dist", "loadfile")
+    run(session, airflow, *UNIT)
 
 
 @nox.session
 @nox.parametrize("python,airflow", [(python, airflow) for airflow, each in PYTHONS.items() for python in each])
 def matrix(session: nox.Session, airflow: str) -> None:
     """Unit tests on each Python."""
-    run(session, airflow, "-m", "not slow", "-n", "2", "--dist", "loadfile")
+    run(session, airflow, *UNIT)
 
 
 @nox.session(python=PRERELEASE[1])
 def prerelease(session: nox.Session) -> None:
     """Unit tests on the newest pre-release of Airflow."""
     session.install("--prerelease=allow", f"apache-airflow=={PRERELEASE[0]}", "-e", ".[sandbox]", "--group", "test")
-    arguments = ("-m", "not slow", "-n", "2", "--dist", "loadfile")
     home = {"AIRFLOW_HOME": str(Path(session.create_tmp()).resolve())}
-    session.run("pytest", "-q", *arguments, *session.posargs, env=home, success_codes=[0, 1])
+    session.run("pytest", "-q", *UNIT, *session.posargs, env=home, success_codes=[0, 1])
 
 
 @nox.session
