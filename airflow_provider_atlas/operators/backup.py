@@ -34,6 +34,7 @@ class _ClusterJobOperator(AtlasJobOperator):
 class AtlasCreateSnapshotOperator(_ClusterJobOperator):
     """
     Take a snapshot of a cluster on demand, and wait until it is complete. Atlas takes one at a time of each cluster.
+    The snapshots of sharded clusters have paths of their own.
 
     Returns ``snapshot_id``, ``status``, ``created_at`` and ``expires_at``.
 
@@ -67,6 +68,7 @@ class AtlasCreateSnapshotOperator(_ClusterJobOperator):
             fail_if={"status": "failed"},
             returns=("id", "status", "createdAt", "expiresAt"),
             same={"description": description},
+            kinds={"shardedCluster": ("/shardedCluster", "/shardedClusters")},
             marked=("description", mark(context)),
             cancels=True,
         )

@@ -12,8 +12,8 @@ import logging
 import random
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, urlsplit
@@ -72,6 +72,7 @@ class Plan:
     :param looks: whether to look for ``wish`` before the first request, too.
     :param ready: resource and condition that must hold before the request.
     :param same: fields by which a job in the list at ``endpoint`` is this task's.
+    :param kinds: where below ``endpoint`` a job of this ``type`` is, and the list of these.
     :param marked: field whose text has the task instance's mark, and that mark. It decides, if Atlas shows the field.
     :param then: resource and condition that must hold after the job.
     :param settles: seconds after a change in which what ``watched`` states may be older than the change.
@@ -91,15 +92,21 @@ class Plan:
     looks: bool = False
     ready: tuple[str, Condition] | None = None
     same: Mapping[str, Any] | None = None
+    kinds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     marked: tuple[str, str] = ("", "")
     then: tuple[str, Condition] | None = None
     settles: float = 0.0
     cancels: bool = False
 
+    def made_at(self, job: Any) -> str:
+        """Path of a job, as a response or a list describes it."""
+        below, _ = self.kinds.get(str(get(job, "type")), ("", ""))
+        return made_at(self.endpoint + below, job)
+
     def is_own(self, item: Any, since: float) -> bool:
         """Whether a job in a list is this task's, and was made at that time or later, epoch seconds."""
-        field, mark = self.marked
-        if isinstance(shown := get(item, field), str):
+        name, mark = self.marked
+        if isinstance(shown := get(item, name), str):
             return mark in shown
         return _is_same(self.same or {}, item) and created(item) >= since
 
@@ -273,7 +280,7 @@ class AtlasJobOperator(AtlasBaseOperator):
             self._check_existing(hook, plan.watched)
         if plan.until is None:
             return Done(pick(response, plan.returns))
-        return self._made(plan, progress, plan.watched or made_at(plan.endpoint, response))
+        return self._made(plan, progress, plan.watched or plan.made_at(response))
 
     def _begin(self, hook: AtlasServiceAccountHook, plan: Plan, progress: Progress) -> Done | Wait:
         """Look once on the worker: what is there already needs no deferral."""
@@ -302,12 +309,22 @@ class AtlasJobOperator(AtlasBaseOperator):
         """Path of the job that an earlier request of this task made, empty if there is none."""
         if plan.same is not None:
             try:
-                found = [item for item in hook.paginate(plan.endpoint) if plan.is_own(item, progress.since)]
-                return made_at(plan.endpoint, max(found, key=created)) if found else ""
+                found = [item for item in self._listed(hook, plan) if plan.is_own(item, progress.since)]
+                return plan.made_at(max(found, key=created)) if found else ""
             except AtlasApiError as error:
                 if error.method is not None:  # else it responded, and not with a list
                     raise
         raise InvalidCall("An earlier try may have made this change, and Atlas has no list to look for it in")
+
+    @staticmethod
+    def _listed(hook: AtlasServiceAccountHook, plan: Plan) -> Iterator[Any]:
+        yield from hook.paginate(plan.endpoint)
+        for _, below in plan.kinds.values():
+            try:
+                yield from hook.paginate(plan.endpoint + below)
+            except AtlasApiError as error:
+                if error.meaning == PASSES or (error.status or 0) < 400:  # else the cluster is not of this kind
+                    raise
 
     @staticmethod
     def _see(

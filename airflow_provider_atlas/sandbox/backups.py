@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_provider_atlas.sandbox.state import AtlasState
 
 DAY = 24 * 3600
+#: Where a sharded cluster's snapshots are.
+SHARDED = "/shardedCluster"
 #: How far back a point in time may be, and how long a finished download stays.
 WINDOW, DOWNLOAD = 7 * DAY, DAY
 BUCKET_IDS = 0x6D00_0000_0000_0000_0000_0000
@@ -46,20 +48,24 @@ def create_snapshot(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
     return AtlasResponse(200, _snapshot(job, atlas, request))
 
 
-def delete_snapshot(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
-    job = jobs.find(atlas, request, "snapshot", find(atlas, request), request.ids["snapshotId"])
-    if job.is_open(atlas.clock()):
-        raise Refusal("CANNOT_DELETE_IN_PROGRESS_SNAPSHOT", job.id)
-    del atlas.jobs[job.id]
-    return AtlasResponse(204)
+def _delete_snapshot(*, sharded: bool) -> Handler:
+    def handler(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+        _check_kind(atlas, request, sharded)
+        job = jobs.find(atlas, request, "snapshot", find(atlas, request), request.ids["snapshotId"])
+        if job.is_open(atlas.clock()):
+            raise Refusal("CANNOT_DELETE_IN_PROGRESS_SNAPSHOT", job.id)
+        del atlas.jobs[job.id]
+        return AtlasResponse(204)
+
+    return handler
 
 
 def _snapshot(job: Job, atlas: AtlasState, request: AtlasRequest) -> dict[str, Any]:
-    phase = job.phase(atlas.clock())
+    phase, sharded = job.phase(atlas.clock()), job.cluster.is_sharded
     return {
         "id": job.id,
         "snapshotType": "onDemand",
-        "type": "replicaSet",
+        "type": "shardedCluster" if sharded else "replicaSet",
         "status": SNAPSHOT_STATES.get(phase, "failed"),
         "description": job.given.get("description", ""),
         "createdAt": timestamp(job.began),
@@ -67,7 +73,7 @@ def _snapshot(job: Job, atlas: AtlasState, request: AtlasRequest) -> dict[str, A
         "mongodVersion": "8.0.12",
         "storageSizeBytes": 1_000_000 if phase == "done" else 0,
         "policyItems": [],
-        "links": self_link(request, _path(job, "backup/snapshots")),
+        "links": self_link(request, _path(job, "backup/snapshots" + SHARDED * sharded)),
     }
 
 
@@ -200,29 +206,43 @@ def _path(job: Job, rest: str) -> str:
     return f"/groups/{job.cluster.group_id}/clusters/{job.cluster.name}/{rest}/{job.id}"
 
 
+def _check_kind(atlas: AtlasState, request: AtlasRequest, sharded: bool | None) -> None:
+    """Refuse a snapshot of a sharded cluster where those of replica sets are, and the other way round."""
+    if sharded not in (None, find(atlas, request).is_sharded):
+        raise Refusal("RESOURCE_NOT_FOUND", request.path)
+
+
 DESCRIBE = {"snapshot": _snapshot, "restore": _restore, "export": _export}
 
 
-def _list(kind: Kind) -> Handler:
+def _list(kind: Kind, *, sharded: bool | None = None) -> Handler:
     def handler(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
-        found = jobs.of_cluster(atlas, kind, find(atlas, request))
+        cluster = find(atlas, request)
+        found = jobs.of_cluster(atlas, kind, cluster) if sharded in (None, cluster.is_sharded) else []
         return page(request, len(found), lambda index: DESCRIBE[kind](found[index], atlas, request))
 
     return handler
 
 
-def _get(kind: Kind, name: str) -> Handler:
+def _get(kind: Kind, name: str, *, sharded: bool | None = None) -> Handler:
     def handler(atlas: AtlasState, request: AtlasRequest) -> AtlasResponse:
+        _check_kind(atlas, request, sharded)
         job = jobs.find(atlas, request, kind, find(atlas, request), request.ids[name])
         return AtlasResponse(200, DESCRIBE[kind](job, atlas, request))
 
     return handler
 
 
+def _snapshot_routes(*, sharded: bool) -> dict[str, Handler]:
+    return {"GET": _get("snapshot", "snapshotId", sharded=sharded), "DELETE": _delete_snapshot(sharded=sharded)}
+
+
 BACKUP = "/groups/{groupId}/clusters/{clusterName}/backup"
 ROUTES: Routes = {
-    f"{BACKUP}/snapshots": {"GET": _list("snapshot"), "POST": create_snapshot},
-    f"{BACKUP}/snapshots/{{snapshotId}}": {"GET": _get("snapshot", "snapshotId"), "DELETE": delete_snapshot},
+    f"{BACKUP}/snapshots": {"GET": _list("snapshot", sharded=False), "POST": create_snapshot},
+    f"{BACKUP}/snapshots/{{snapshotId}}": _snapshot_routes(sharded=False),
+    f"{BACKUP}/snapshots{SHARDED}s": {"GET": _list("snapshot", sharded=True)},
+    f"{BACKUP}/snapshots{SHARDED}/{{snapshotId}}": _snapshot_routes(sharded=True),
     f"{BACKUP}/restoreJobs": {"GET": _list("restore"), "POST": create_restore},
     f"{BACKUP}/restoreJobs/{{restoreJobId}}": {"GET": _get("restore", "restoreJobId"), "DELETE": cancel_restore},
     f"{BACKUP}/exports": {"GET": _list("export"), "POST": create_export},

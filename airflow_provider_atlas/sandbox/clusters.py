@@ -104,6 +104,10 @@ class Cluster:
     def size(self) -> str:
         return "FLEX" if "providerSettings" in self.settings else str(_hardware(self.settings).get("instanceSize"))
 
+    @property
+    def is_sharded(self) -> bool:
+        return bool(self.settings.get("clusterType", "REPLICASET") != "REPLICASET")
+
     def start(self, change: str, now: float, seconds: float, stale: float = 0.0, *, restoring: bool = False) -> None:
         self.change, self.shows, self.until, self.restoring = change, now + stale, now + stale + seconds, restoring
 

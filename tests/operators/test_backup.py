@@ -456,3 +456,27 @@ def test_the_link_is_there_after_a_deferral_that_failed(sandbox, clock):
     with pytest.raises(AtlasJobFailed):
         resumed.execute_complete(context, fire(deferred.value))
     assert "cluster-0" in resumed.operator_extra_links[0].get_link(resumed, ti_key=None)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["retried", "response lost"])
+def test_a_snapshot_of_a_sharded_cluster_is_made_once_and_waited_for(sandbox, clock, deferrable, lost):
+    sandbox.clusters[0]["cluster-0"].settings["clusterType"] = "SHARDED"
+    if lost:
+        sandbox.fail_next("api", kind="lost", method="POST")
+    results = []
+    for number in (1, 2):
+        operator = snapshot(deferrable=deferrable, retries=1)
+        results.append(run(operator, context_of(operator, try_number=number, run_started=clock.now - 1000)))
+    (job,) = jobs(sandbox, "snapshot")
+    assert [(each["snapshot_id"], each["status"]) for each in results] == [(job.id, "completed")] * 2
+
+
+def test_a_kill_deletes_no_sharded_snapshot_that_is_done(sandbox, clock, caplog):
+    sandbox.clusters[0]["cluster-0"].settings["clusterType"] = "SHARDED"
+    operator = snapshot(deferrable=True)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context_of(operator))
+    clock.now += sandbox.job_seconds + 1
+    with caplog.at_level("INFO"):
+        asyncio.run(deferred.value.trigger.on_kill())
+    assert "is done, and stays" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
+from airflow_provider_atlas.sandbox.clusters import find_named
 from airflow_provider_atlas.sandbox.responses import timestamp
 
 GROUP = "/groups/6b0000000000000000000000"
@@ -238,3 +239,14 @@ def test_job_can_be_told_to_fail_and_its_response_can_be_lost(sandbox, generate,
     clock.now += 5
     (made,) = requests.get(url, headers=headers, timeout=10).json()["results"]
     assert (response.status_code, made["status"]) == (503 if kind == "lost" else 200, state)
+
+
+def test_snapshots_of_sharded_clusters_have_paths_of_their_own(api, state):
+    find_named(state, 0, "cluster-0").settings["clusterType"] = "SHARDED"
+    made = api("POST", f"{BACKUP}/snapshots", {}).content
+    assert made["type"] == "shardedCluster"
+    one = f"{BACKUP}/snapshots/shardedCluster/{made['id']}"
+    assert [link["href"].endswith(one) for link in made["links"] if link["rel"] == "self"] == [True]
+    assert error(api.get(f"{BACKUP}/snapshots/{made['id']}")) == (404, "RESOURCE_NOT_FOUND")
+    lists = [api.get(f"{BACKUP}/snapshots{rest}").content["totalCount"] for rest in ("", "/shardedClusters")]
+    assert (api.get(one).content["id"], lists) == (made["id"], [0, 1])

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from airflow_provider_atlas.sandbox.clusters import find_named
 from airflow_provider_atlas.sandbox.state import AtlasState
 from airflow_provider_atlas.sandbox.urls import ROUTES
 from tests.conftest import Clock
@@ -25,6 +26,8 @@ class Walk:
         state = AtlasState(clock=self.clock, client_id=CLIENT_ID)
         state.add_cluster("flexible", size="FLEX", tags={"team": "a"})
         state.add_cluster("shared", size="M0")
+        state.add_cluster("sharded")
+        find_named(state, 0, "sharded").settings["clusterType"] = "SHARDED"
         self.api = Api(state)
         self.ids = {"orgId": ORG, "groupId": GROUP, "clientId": CLIENT_ID, "clusterName": "cluster-0"}
         self.steps: list[tuple[str, str, object, int, object]] = []
@@ -50,6 +53,7 @@ class Walk:
         for end in ("done", "failed", "cancelled"):
             self.backups(end)
             self.indexes(end)
+            self.sharded(end)
 
     def clusters(self):
         self("POST", "/groups/{groupId}/clusters", test_clusters.NEW)
@@ -97,6 +101,16 @@ class Walk:
         spare = self("POST", f"{BACKUP}/snapshots", {}, job_end=end)["id"]
         self.read("/backup/snapshots/{snapshotId}", snapshotId=spare)
         self("DELETE", f"{BACKUP}/snapshots/{{snapshotId}}", snapshotId=spare)
+
+    def sharded(self, end):
+        of = {"clusterName": "sharded"}
+        of["snapshotId"] = self("POST", f"{BACKUP}/snapshots", {}, job_end=end, **of)["id"]
+        one = f"{BACKUP}/snapshots/shardedCluster/{{snapshotId}}"
+        for wait in (0, 1, 2, 10):
+            self.clock.now += wait
+            self("GET", one, **of)
+            self("GET", f"{BACKUP}/snapshots/shardedClusters", **of)
+        self("DELETE", one, **of)
 
     def indexes(self, end):
         path = f"{CLUSTER}/search/indexes"
