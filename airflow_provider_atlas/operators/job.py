@@ -170,7 +170,7 @@ class AtlasJobOperator(AtlasBaseOperator):
         if not isinstance(max_wait, int | float) or not 0 <= max_wait <= LONGEST_SECONDS:
             raise ValueError(f"max_wait must be a number of seconds, at most {LONGEST_SECONDS}, which is a week")
         self.poll_interval = poll_interval
-        self._waits_for: tuple[str, str, Condition] | None = None
+        self._waits_for: tuple[AtlasServiceAccountHook, str, str, Condition] | None = None
 
     def _plan(self, context: Context) -> Plan:
         """What to do; called once templates are rendered."""
@@ -207,8 +207,7 @@ class AtlasJobOperator(AtlasBaseOperator):
     def on_kill(self) -> None:
         """Cancel what can be cancelled. While the task is deferred, the trigger does it (Airflow 3.3)."""
         if self._waits_for is not None:
-            # The thread that this interrupts may be requesting a token: do not wait for it.
-            cancel(AtlasServiceAccountHook(self.atlas_conn_id, max_wait=0), *self._waits_for)
+            cancel(*self._waits_for)
 
     def _go(self, context: Context, progress: Progress, ended: tuple[Any] | None = None) -> Any:
         """
@@ -233,7 +232,7 @@ class AtlasJobOperator(AtlasBaseOperator):
             if isinstance(step, Done):
                 return self._result(step.value)
             try:
-                body = self._sleep(hook, plan, progress, step, deadline)
+                body = self._sleep(plan, progress, step, deadline)
             except AtlasError as error:
                 raise _typed(error) from None
             ended = (body,) if progress.made and step.watch.endpoint else ended
@@ -369,23 +368,30 @@ class AtlasJobOperator(AtlasBaseOperator):
         log.info("Asking again in %.0f s: %s", pause, error)
         return Wait(Watch("", started=progress.started), pause)
 
-    def _sleep(self, hook: AtlasServiceAccountHook, plan: Plan, progress: Progress, step: Wait, deadline: float) -> Any:
+    def _sleep(self, plan: Plan, progress: Progress, step: Wait, deadline: float) -> Any:
         """Defer until the wait is over, or wait here and return what it brings."""
         watch, now = step.watch, time.time()
         progress.pausing = not watch.endpoint
         path = progress.watched if plan.cancels and progress.made and progress.mine else ""
         if self.deferrable and (watch.endpoint or step.seconds > LONGEST_WAIT_ON_WORKER):
             self._defer(watch, path, progress, max(step.seconds, SHORTEST_DEFERRAL), deadline)
+        # As in the triggerer, a look does not wait for Atlas: there is another one. Neither does `on_kill`, which may
+        # interrupt a request for a token.
+        hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=0)
         asked = progress.made and progress.mine
-        self._waits_for = (path, progress.watched, plan.until or {}) if asked else None
+        self._waits_for = (hook, path, progress.watched, plan.until or {}) if asked else None
         time.sleep(max(min(step.seconds, deadline - now), 0.0))
-        found = self._watched(watch, deadline) if watch.endpoint else None
+        try:
+            found = self._watched(hook, watch, deadline) if watch.endpoint else None
+        except AtlasError:  # it failed, or goes on: not so if the task was interrupted
+            self._waits_for = None
+            raise
         self._waits_for = None
         return found
 
-    def _watched(self, watch: Watch, deadline: float) -> Any:
-        """Look until the wait is over. As in the triggerer, a look does not wait for Atlas: there is another one."""
-        hook, moment = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=0), time.time()
+    def _watched(self, hook: AtlasServiceAccountHook, watch: Watch, deadline: float) -> Any:
+        """Look until the wait is over."""
+        moment = time.time()
         while True:
             done, result = watch.look(hook)
             if done:
