@@ -24,3 +24,10 @@ def cpu_seconds(airflow: PrivateAirflow, component: str) -> float:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def blocked(airflow: PrivateAirflow) -> list[str]:
+    """Seconds that the triggerer's event loop was blocked each time, as Airflow's own watchdog logs them: over 0.2."""
+    return [
+        found for _, text in airflow.logs() for found in re.findall(r"thread was blocked for ([\d.]+) s", str(text))
+    ]

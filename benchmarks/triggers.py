@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from airflow_provider_atlas.sandbox import Sandbox
+from benchmarks import processes
 from benchmarks.processes import resident
 from harness.airflow import PrivateAirflow
 
@@ -39,15 +40,13 @@ def main() -> int:
             pace = (sandbox.counters.issued - issued) / (time.monotonic() - started)
             run = airflow.wait("deferred", run_id, timeout=600)
             done = [state for (task, _), state in run.tasks.items() if task == "call"].count("success")
-            blocked = [
-                line for _, text in airflow.logs() for line in text.splitlines() if b"thread was blocked" in line
-            ]
+            blocked = processes.blocked(airflow)
             print(f"tasks that succeeded                {done} of {SIZE}")
             print(f"triggers waiting at once, maximum   {most}")
             print(f"memory of the triggerer per trigger {(memory - before) / max(most, 1):.1f} KiB")
             print(f"tokens, once the limit was raised   {pace:.1f} a second")
             print(f"token requests                      {sandbox.counters.token_requests}")
-            print(f"event loop blocked for over 0.2 s   {len(blocked)} times", *blocked, sep="\n")
+            print(f"event loop blocked for over 0.2 s   {len(blocked)} times {', '.join(blocked)}".rstrip())
             print(f"wall                                {run.duration:.0f} s")
     return 0 if done == SIZE and not blocked else 1
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from airflow_provider_atlas.hooks.watch import Watch
 from airflow_provider_atlas.sandbox import Sandbox
 from airflow_provider_atlas.triggers.job import AtlasJobTrigger
-from benchmarks import looks
+from benchmarks import looks, processes
 from benchmarks.processes import cpu_seconds, resident
 from harness.airflow import PrivateAirflow
 
@@ -110,12 +110,9 @@ def main(size: int) -> int:
             say("waits that ended, once all clusters paused", f"{size - left} in {time.monotonic() - paused:.0f} s")
             failed = airflow.query("SELECT 1 FROM task_instance WHERE run_id = ? AND state = 'failed'", (run_id,))
             say("tasks that failed", f"{len(failed)}")
-            blocked = [
-                line for _, text in airflow.logs() for line in text.splitlines() if b"thread was blocked" in line
-            ]
+            blocked = processes.blocked(airflow)
             say("token requests", f"{sandbox.counters.token_requests}")
-            say("event loop blocked for over 0.2 s", f"{len(blocked)} times")
-            print(*blocked, sep="\n")
+            say("event loop blocked for over 0.2 s", f"{len(blocked)} times {', '.join(blocked)}".strip())
             say("wall", f"{time.monotonic() - started:.0f} s")
     on_time = statistics.median(late) <= MEDIAN and late[-1] <= WORST
     return (
