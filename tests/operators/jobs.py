@@ -85,6 +85,28 @@ def fire(deferred: TaskDeferred) -> Any:
     return json.loads(json.dumps(event))
 
 
+class Killed(BaseException):
+    """SIGTERM, in the middle of a wait."""
+
+
+def kill(task, clock, monkeypatch, after: float) -> None:
+    """Run a task on the worker, and kill it once it has waited for some seconds."""
+    sleep, began = clock.sleep, clock.now
+
+    def interrupted(seconds: float) -> None:
+        sleep(seconds)
+        if clock.now - began >= after:
+            raise Killed
+
+    monkeypatch.setattr(job.time, "sleep", interrupted)
+    try:
+        run(task)
+    except Killed:
+        task.on_kill()
+    else:
+        raise AssertionError("The task ended before it was killed")
+
+
 def run(task, context=None, seen: list[Any] | None = None) -> Any:
     """Run a task through all its deferrals. ``seen`` gets each deferral's arguments and event."""
     context = context_of(task) if context is None else context

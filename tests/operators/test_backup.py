@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import pytest
@@ -19,7 +20,7 @@ from airflow_provider_atlas.operators.backup import (
 )
 from airflow_provider_atlas.operators.search import AtlasCreateSearchIndexOperator
 from airflow_provider_atlas.sandbox.refusals import CODES
-from tests.operators.jobs import CLUSTERS, PROJECT, Notes, context_of, fire, run
+from tests.operators.jobs import CLUSTERS, PROJECT, Notes, context_of, fire, kill, run
 
 BUCKET = "6d0000000000000000000000"
 PLACE = {"task_id": "job", "project_id": PROJECT, "cluster_name": "cluster-0"}
@@ -332,23 +333,26 @@ def test_a_paused_target_fails_with_its_remedy(sandbox, clock, snapshot_id, defe
 @pytest.mark.parametrize(
     ("kind", "cancelled"), [("index", True), ("restore", False), ("export", False), ("snapshot", False)]
 )
-def test_a_killed_task_cancels_what_can_be_cancelled(sandbox, clock, snapshot_id, caplog, kind, cancelled):
+def test_a_killed_task_cancels_what_can_be_cancelled(sandbox, clock, snapshot_id, caplog, monkeypatch, kind, cancelled):
     given = {"snapshot_id": snapshot_id} if kind in ("restore", "export") else {}
-    task = KINDS[kind](deferrable=False, max_wait=100, **given)
-    with pytest.raises(AtlasJobTimeout):
-        run(task)
-    task.on_kill()
+    kill(KINDS[kind](deferrable=False, **given), clock, monkeypatch, after=100)
     assert (jobs(sandbox, kind) == []) is cancelled
     said = {"index": "Cancelled the job at", "snapshot": "The job was not cancelled and goes on at"}
     assert said.get(kind, "cannot cancel this job") in caplog.text
 
 
-def test_an_index_that_another_made_is_not_cancelled(sandbox, clock, hook):
+def test_an_index_that_another_made_is_not_cancelled(sandbox, clock, monkeypatch):
     run(index())
     (job,) = jobs(sandbox, "index")
     job.seconds = 10_000
-    task = index(max_wait=100, deferrable=False)
-    with pytest.raises(AtlasJobTimeout):
+    kill(index(deferrable=False), clock, monkeypatch, after=100)
+    assert len(jobs(sandbox, "index")) == 1
+
+
+@pytest.mark.parametrize("ends", ["in time", "too late"])
+def test_a_task_that_has_ended_leaves_its_job_alone(sandbox, clock, ends):
+    task = index(deferrable=False, max_wait=100 if ends == "too late" else 1000)
+    with pytest.raises(AtlasJobTimeout) if ends == "too late" else nullcontext():
         run(task)
     task.on_kill()
     assert len(jobs(sandbox, "index")) == 1

@@ -19,7 +19,7 @@ from airflow_provider_atlas.operators.cluster import (
     AtlasUpdateClusterOperator,
 )
 from airflow_provider_atlas.sandbox.refusals import CODES
-from tests.operators.jobs import CLUSTERS, PROJECT, context_of, fire, run
+from tests.operators.jobs import CLUSTERS, PROJECT, context_of, fire, kill, run
 
 BIGGER = {"replicationSpecs": [{"regionConfigs": [{"electableSpecs": {"instanceSize": "M20"}}]}]}
 
@@ -275,11 +275,8 @@ def test_execution_timeout_limits_the_wait(sandbox, clock):
     assert caught.value.timeout.total_seconds() <= 50
 
 
-def test_a_killed_task_says_that_a_change_of_a_cluster_goes_on(sandbox, clock, caplog):
-    task = pause(deferrable=False, max_wait=10)
-    with pytest.raises(AtlasJobTimeout):
-        run(task)
-    task.on_kill()
+def test_a_killed_task_says_that_a_change_of_a_cluster_goes_on(sandbox, clock, caplog, monkeypatch):
+    kill(pause(deferrable=False), clock, monkeypatch, after=40)
     assert "Atlas cannot cancel this job: it goes on at" in caplog.text
     pause().on_kill()
 
