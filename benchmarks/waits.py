@@ -141,7 +141,7 @@ def main(size: int) -> int:
         if waiting == size
         and not left
         and not failed
-        and not blocked
+        and len(blocked) + len(loading) <= len(theirs)
         and on_time
         and sandbox.counters.token_requests <= 2
         else 1
