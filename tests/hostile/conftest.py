@@ -20,7 +20,7 @@ TIMEOUT = 0.3
 #: What a request to Atlas may take: to connect, and to respond; seconds.
 STATED = 2 * TIMEOUT
 #: For a machine that is busy; seconds.
-SLACK = 2.0
+SLACK = 5.0
 
 
 @pytest.fixture(scope="session")
