@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 
 from airflow_provider_atlas.cache import sealing
@@ -82,7 +83,8 @@ def decode(account: ServiceAccount, text: str, name: str, now: float) -> Content
         if token is None and sealing.is_sealed(entry[0]) and now - SKEW < entry[1] < now + LONGEST_LIFETIME
     )
     if len(opened) > len(ours[True]) + len(ours[False]) and not ours[True]:
-        warn_once(f"The Variable {name} holds a token that this connection's secret does not open, and gets another.")
+        level = logging.INFO if foreign else logging.WARNING  # as after each rotation of the client secret
+        warn_once(f"The Variable {name} holds a token that this client secret does not open, and gets another.", level)
     return Content(next(iter(ours[True]), None), tuple(ours[False]), refused_at, foreign)
 
 

@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 _warned: set[str] = set()
 
 
-def warn_once(message: str) -> None:
-    """Log a warning about the store, once in a process."""
+def warn_once(message: str, level: int = logging.WARNING) -> None:
+    """Log a line about the store, once in a process."""
     if message not in _warned:
         _warned.add(message)
-        log.warning("%s", message)
+        log.log(level, "%s", message)
 
 
 def not_kept(name: str) -> StoreUnavailable:

@@ -248,6 +248,7 @@ def test_waits_for_other_tasks_are_told_once_each_and_an_error_says_how_long_the
 
 
 def test_a_new_secret_notices_at_once_and_the_old_token_is_not_used(make, another_secret, caplog):
+    caplog.set_level("INFO")
     make().get()
     assert make(account=another_secret).get().value == "token-2"
     assert caplog.text.count("does not open") == 1
@@ -752,7 +753,6 @@ def stored(account, **change):
         {"refused_at": "soon"},
         {"refused_at": None},
         {"tokens": [["plain", 1_800_003_600, True]]},
-        {"tokens": [["atlas-sealed:1:damaged", 1_800_003_600, True]]},
         {"tokens": [["atlas-sealed:2:newer", 1e300, True], [None, 1, 1]]},
     ],
     ids=lambda text: repr(text)[:60],
@@ -765,6 +765,14 @@ def test_a_variable_that_nobody_can_read_is_a_miss_with_one_warning(
     assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
     says_nothing(None)
     assert make().get().value == "token-1"
+
+
+def test_what_looks_as_if_another_secret_sealed_it_is_a_miss_without_a_warning(make, account, store, names, caplog):
+    caplog.set_level("INFO")
+    store.texts[names.token] = stored(account, tokens=[["atlas-sealed:1:damaged", 1_800_003_600, True]])
+    assert make().get().value == "token-1"
+    (record,) = [record for record in caplog.records if "does not open" in record.message]
+    assert record.levelname == "INFO"
 
 
 def test_a_missing_variable_is_a_miss_without_a_warning(make, caplog):
