@@ -30,6 +30,13 @@ from airflow_provider_atlas.hooks.tokens import Tokens
 from airflow_provider_atlas.operators.token import GenerateTokenOperator
 from tests.conftest import deployment_token, shared_token
 
+try:
+    from airflow.models.baseoperator import ExecutorSafeguard
+except ImportError:
+    SAFEGUARD = None
+else:
+    SAFEGUARD = getattr(ExecutorSafeguard, "_sentinel", None)
+
 PACKAGE = Path(airflow_provider_atlas.__file__).parent
 SWEPT = {
     str(path)
@@ -128,6 +135,8 @@ def sweep(atlas_sandbox, store):
         interruption = Interruption(moment, after)
 
         def interrupted() -> None:
+            if SAFEGUARD is not None:  # 2.11 has this for the main thread only
+                SAFEGUARD.callers = {}
             with interruption, suppress(StoreUnavailable):
                 call(*prepared)
 
