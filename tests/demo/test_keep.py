@@ -58,7 +58,7 @@ def test_airflow_stays_up_with_connection_dags_and_runs_until_ctrl_c(kept):
         output += line
     url = re.search(r"^  Airflow \S+ +(\S+)", output, re.MULTILINE)[1]
     atlas = re.search(r"^  Local Atlas +(\S+)", output, re.MULTILINE)[1]
-    number = 3 if API == "/api/v1" else 6  # the secret is rotated through the API of Airflow 3
+    number = 3 if API == "/api/v1" else 7  # the secret is rotated through the API of Airflow 3
     assert f"{number} of {number} succeeded" in output
 
     connections = {each["connection_id"]: each["conn_type"] for each in read(f"{url}{API}/connections")["connections"]}
