@@ -52,8 +52,8 @@ def record(file: str) -> None:
     due: ContextVar[float] = ContextVar("due", default=0.0)
     sleep_until, look = token.sleep_until, Watch.look
 
-    async def sleep(moment: float) -> None:
-        await sleep_until(moment)
+    async def sleep(moment: float, longest: float) -> None:
+        await sleep_until(moment, longest)
         due.set(moment)
 
     def looking(watch: Watch, hook: Any) -> tuple[bool, Any]:

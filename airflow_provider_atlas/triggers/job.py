@@ -19,7 +19,7 @@ from airflow_provider_atlas import metrics
 from airflow_provider_atlas.exceptions import AtlasApiError, AtlasError, ConnectionNotFound, RateLimited
 from airflow_provider_atlas.frames import clear
 from airflow_provider_atlas.hooks.watch import Watch, cancel
-from airflow_provider_atlas.oauth.retry_after import seconds_to_wait
+from airflow_provider_atlas.oauth.retry_after import LONGEST_SECONDS, seconds_to_wait
 from airflow_provider_atlas.triggers import events
 from airflow_provider_atlas.triggers.pool import Shared, shared
 from airflow_provider_atlas.triggers.token import sleep_until
@@ -127,7 +127,7 @@ class AtlasJobTrigger(BaseTrigger):
         yield TriggerEvent({**payload, "job": self.job})  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> Any:
-        await _until(self.moment)
+        await sleep_until(self.moment, LONGEST_SECONDS)
         if not self.endpoint:
             return None
         way = shared(self.atlas_conn_id)
@@ -148,7 +148,7 @@ class AtlasJobTrigger(BaseTrigger):
             if now >= self.deadline:  # looked at once at least, however long nobody ran this trigger
                 raise watch.timeout()
             wait = watch.next_look(self.poll_interval, self.growth, self.longest, now - self.moment)
-            await _until(min(now + wait, self.deadline))
+            await sleep_until(min(now + wait, self.deadline), LONGEST_SECONDS)
 
     async def _look(self, way: Shared, watch: Watch) -> tuple[bool, Any]:
         try:
@@ -171,8 +171,3 @@ class AtlasJobTrigger(BaseTrigger):
         if self.endpoint and job.get("made") and job.get("mine", True):
             way = shared(self.atlas_conn_id)
             await way.call(lambda hook: cancel(hook, self.cancel, self.endpoint, self.until or {}))
-
-
-async def _until(moment: float) -> None:
-    while time.time() < moment:  # `sleep_until` sleeps for an hour at most
-        await sleep_until(moment)

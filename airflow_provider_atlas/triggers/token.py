@@ -297,9 +297,9 @@ async def _in_thread(call: Callable[[], T]) -> T:
     return await done
 
 
-async def sleep_until(moment: float) -> None:
+async def sleep_until(moment: float, longest: float = LONGEST_WAIT) -> None:
     """Sleep until a wall-clock time. A clock that steps back does not prolong it; one that steps forward ends it."""
-    left = min(moment - time.time(), LONGEST_WAIT)
+    left = min(moment - time.time(), longest)
     end = time.monotonic() + left
     while (left := min(moment - time.time(), end - time.monotonic())) > 0:
         await asyncio.sleep(min(left, TICK))

@@ -28,7 +28,7 @@ def on_clock(clock, sandbox, monkeypatch) -> None:
     for module in MODULES:
         monkeypatch.setattr(module, "time", ours)
 
-    async def sleep_until(moment: float) -> None:
+    async def sleep_until(moment: float, longest: float) -> None:
         clock.now = max(clock.now, moment)
 
     monkeypatch.setattr(trigger, "sleep_until", sleep_until)
