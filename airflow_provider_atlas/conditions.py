@@ -49,16 +49,31 @@ def check(name: str, condition: object) -> None:
             )
 
 
-def check_rendered(name: str, condition: object) -> None:
+def check_given(**conditions: object) -> list[str]:
     """
-    Check a condition whose templates have their values.
+    Check an operator's conditions when the DAG is parsed, except those that come from another task.
 
-    :raises InvalidCall: if it is not a condition.
+    :return: their names, for :func:`check_rendered`.
+    :raises ValueError: if one is not a condition.
     """
-    try:
-        check(name, condition)
-    except ValueError as error:
-        raise InvalidCall(f"{error}. After templates were rendered it is {type(condition).__name__}") from None
+    for name, condition in conditions.items():
+        if not getattr(condition, "operator", None):
+            check(name, condition)
+    return list(conditions)
+
+
+def check_rendered(operator: object, names: Sequence[str]) -> None:
+    """
+    Check an operator's conditions once its templates have their values.
+
+    :raises InvalidCall: if one is not a condition.
+    """
+    for name in names:
+        condition = getattr(operator, name)
+        try:
+            check(name, condition)
+        except ValueError as error:
+            raise InvalidCall(f"{error}. After templates were rendered it is {type(condition).__name__}") from None
 
 
 def holds(condition: Condition, body: Any) -> bool:

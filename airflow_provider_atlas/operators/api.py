@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_atlas.api.obstacles import READS
 from airflow_provider_atlas.api.urls import fill, query
-from airflow_provider_atlas.conditions import FOUND, Condition, check, check_rendered, leaves
+from airflow_provider_atlas.conditions import FOUND, Condition, check_given, check_rendered, leaves
 from airflow_provider_atlas.operators.cluster import SETTLES
 from airflow_provider_atlas.operators.job import AtlasJobOperator, Plan
 
@@ -77,10 +77,8 @@ class AtlasOperator(AtlasJobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._given = [name for name, given in (("until", until), ("fail_if", fail_if)) if given is not None]
-        for name, condition in (("until", until), ("fail_if", fail_if)):
-            if condition is not None and not getattr(condition, "operator", None):
-                check(name, condition)
+        given = {"until": until, "fail_if": fail_if}
+        self._given = check_given(**{name: each for name, each in given.items() if each is not None})
         if watch is not None and (method.upper() != "POST" or until is None):
             raise ValueError("watch needs method POST and until: any other request is watched at its endpoint")
         if fail_if is not None and until is None:
@@ -97,8 +95,7 @@ class AtlasOperator(AtlasJobOperator):
 
     def _plan(self, context: Context) -> Plan:
         method, endpoint = self.method.upper(), fill(self.endpoint, self.path)
-        for name in self._given:
-            check_rendered(name, getattr(self, name))
+        check_rendered(self, self._given)
         watched, wish = endpoint, None
         if method == "DELETE":
             wish = {FOUND: False}

@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_atlas.api.urls import fill, query
-from airflow_provider_atlas.conditions import Condition, check, check_rendered
+from airflow_provider_atlas.conditions import Condition, check_given, check_rendered
 from airflow_provider_atlas.exceptions import AtlasJobTimeout
 from airflow_provider_atlas.frames import cleared
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
@@ -92,10 +92,7 @@ class AtlasSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._given = [name for name, given in (("until", until), ("fail_if", fail_if)) if given is not None]
-        for name, condition in (("until", until), ("fail_if", fail_if)):
-            if condition is not None and not getattr(condition, "operator", None):
-                check(name, condition)
+        self._given = check_given(until=until, **({} if fail_if is None else {"fail_if": fail_if}))
         if deferrable is None:
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.endpoint = endpoint
@@ -202,8 +199,7 @@ class AtlasSensor(BaseSensorOperator):
         return started + min(self.timeout, limit)
 
     def _watch(self, started: float) -> Watch:
-        for name in self._given:
-            check_rendered(name, getattr(self, name))
+        check_rendered(self, self._given)
         return Watch(
             fill(self.endpoint, self.path),
             self.until,

@@ -241,3 +241,8 @@ def test_a_condition_may_come_from_another_task():
     with DAG("dag", schedule=None, start_date=datetime(2025, 1, 1, tzinfo=UTC)):
         condition = AtlasOperator(task_id="condition", endpoint=CLUSTERS)
         assert AtlasSensor(task_id="wait", endpoint=CLUSTERS, until=condition.output).upstream_task_ids == {"condition"}
+
+
+def test_a_sensor_without_a_condition_is_refused_when_the_dag_is_parsed(way):
+    with pytest.raises(ValueError, match="until must be"):
+        sensor(way, until=None)
