@@ -192,17 +192,14 @@ class AtlasJobOperator(AtlasBaseOperator):
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Go on after a wait: send the change, or take the job's result."""
         progress = Progress.load(event.get("job") if isinstance(event, Mapping) else None)
-        self._show(context, progress.watched)
         try:
             body = events.body(event)
         except AtlasError as error:
+            AtlasLink().show(context, self, AtlasServiceAccountHook(self.atlas_conn_id), progress.watched)
             raise _typed(error) from None
         if progress.pausing:
             return self._go(context, progress, None if progress.body is None else (progress.body,))
         return self._go(context, progress, (body,) if progress.made else None)
-
-    def _show(self, context: Context, endpoint: str) -> None:
-        AtlasLink().show(context, self, AtlasServiceAccountHook(self.atlas_conn_id), endpoint)
 
     def on_kill(self) -> None:
         """Cancel what can be cancelled. While the task is deferred, the trigger does it (Airflow 3.3)."""
@@ -217,9 +214,9 @@ class AtlasJobOperator(AtlasBaseOperator):
         """
         plan = self._plan(context)
         deadline = min(progress.started + float(self.max_wait or 0), self._execution_ends(progress.started))
-        self._show(context, progress.watched or plan.endpoint)
+        hook = self._hook(deadline)
+        AtlasLink().show(context, self, hook, progress.watched or plan.endpoint)
         while True:
-            hook = AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self._wait_on_worker(deadline))
             try:
                 if ended is None:
                     step = self._ask(hook, plan, progress, context)
@@ -236,6 +233,10 @@ class AtlasJobOperator(AtlasBaseOperator):
             except AtlasError as error:
                 raise _typed(error) from None
             ended = (body,) if progress.made and step.watch.endpoint else ended
+            hook = self._hook(deadline)  # less is left to wait
+
+    def _hook(self, deadline: float) -> AtlasServiceAccountHook:
+        return AtlasServiceAccountHook(self.atlas_conn_id, max_wait=self._wait_on_worker(deadline))
 
     def _ask(self, hook: AtlasServiceAccountHook, plan: Plan, progress: Progress, context: Context) -> Done | Wait:
         """Make the change, unless it is made already or cannot be made yet."""
