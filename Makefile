@@ -45,7 +45,7 @@ test: lint types unit  ## Run all checks that a change must pass, also on a real
 	$(BIN)/pytest -m "integration and not long" $(PARALLEL)
 
 test-fleets: install  ## Run 120 mapped tasks in each scope on a real Airflow; eight minutes
-	$(BIN)/pytest -m "fleet and not long" $(PARALLEL) -rP
+	$(BIN)/pytest -m "fleet and not long" $(PARALLEL) -vv -rfEP
 
 test-long: install /usr/bin/chromium  ## Kill a rotation at each step, walk through the tutorial, run each example DAG; half an hour
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group form

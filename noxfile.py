@@ -29,9 +29,16 @@ PYTHONS = {
 #: The newest pre-release may fail: it is a report.
 PRERELEASE = ("3.4.0b2", "3.13")
 
-#: What these tests show is the same on each Airflow: `make test` runs them.
-UNIT = ("-m", "not slow", *(f"--ignore=tests/{each}" for each in ("benchmarks", "fuzz", "packaging", "sandbox")))
-UNIT += ("-n", "2", "--dist", "loadfile")
+#: What these tests show is the same on each Python: `make test` runs them.
+ONCE = ("benchmarks", "demo", "docs", "fuzz", "harness", "openapi", "packaging")
+#: And these do not depend on Airflow.
+ALIKE = (*ONCE, "oauth", "sandbox")
+
+
+def unit_tests(but: Sequence[str]) -> list[str]:
+    """The arguments of pytest."""
+    return ["-m", "not slow", "-n", "2", "--dist", "loadfile", *(f"--ignore=tests/{each}" for each in but)]
+
 
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
@@ -52,14 +59,14 @@ def run(session: nox.Session, airflow: str, *arguments: str, packages: Sequence[
 @nox.parametrize("airflow", AIRFLOWS, ids=AIRFLOWS)
 def unit(session: nox.Session, airflow: str) -> None:
     """Unit tests."""
-    run(session, airflow, *UNIT)
+    run(session, airflow, *unit_tests(ALIKE))
 
 
 @nox.session
 @nox.parametrize("python,airflow", [(python, airflow) for airflow, each in PYTHONS.items() for python in each])
 def matrix(session: nox.Session, airflow: str) -> None:
     """Unit tests on each Python."""
-    run(session, airflow, *UNIT)
+    run(session, airflow, *unit_tests(ONCE))
 
 
 @nox.session(python=PRERELEASE[1])
@@ -67,7 +74,7 @@ def prerelease(session: nox.Session) -> None:
     """Unit tests on the newest pre-release of Airflow."""
     session.install("--prerelease=allow", f"apache-airflow=={PRERELEASE[0]}", "-e", ".[sandbox]", "--group", "test")
     home = {"AIRFLOW_HOME": str(Path(session.create_tmp()).resolve())}
-    session.run("pytest", "-q", *UNIT, *session.posargs, env=home, success_codes=[0, 1])
+    session.run("pytest", "-q", *unit_tests(ONCE), *session.posargs, env=home, success_codes=[0, 1])
 
 
 @nox.session

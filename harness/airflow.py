@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from harness.runs import DagRunResult
 
 EXAMPLES = Path(__file__).parent.parent / "example_dags"
+#: Seconds after which something hangs, on the slowest machine.
+HANGS = 500.0
 
 
 class PrivateAirflow:
@@ -91,7 +93,7 @@ class PrivateAirflow:
         self.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def start(self, timeout: float = 240) -> None:
+    def start(self, timeout: float = HANGS) -> None:
         """Migrate the database, start every component and wait until each is ready."""
         deadline = time.monotonic() + timeout
         if self._version_2:
@@ -125,31 +127,31 @@ class PrivateAirflow:
         finally:
             path.unlink(missing_ok=True)
 
-    def run_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None, timeout: float = 120) -> DagRunResult:
+    def run_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None, timeout: float = HANGS) -> DagRunResult:
         """Unpause and trigger a DAG, and wait for the run."""
         deadline = time.monotonic() + timeout
         return self.wait(dag_id, self.trigger(dag_id, conf, timeout), deadline - time.monotonic())
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, timeout: float = 60) -> str:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, timeout: float = HANGS) -> str:
         """Unpause and trigger a DAG as soon as it is parsed, and return the id of the run."""
         self.unpause(dag_id, timeout)
         run = {"conf": conf or {}} | ({} if self._version_2 else {"logical_date": None})
         return str(self.rest.request("POST", f"/dags/{dag_id}/dagRuns", run)["dag_run_id"])
 
-    def schedule(self, dag_id: str, timeout: float = 60) -> str:
+    def schedule(self, dag_id: str, timeout: float = HANGS) -> str:
         """Unpause a DAG, and return the id of the run that the scheduler then creates."""
         self.unpause(dag_id, timeout)
         deadline, complaint = time.monotonic() + timeout, f"{dag_id} did not start"
         return self.components.wait_until(lambda: self._dags.scheduled_run(dag_id), deadline, complaint, "scheduler")
 
-    def unpause(self, dag_id: str, timeout: float = 60) -> None:
+    def unpause(self, dag_id: str, timeout: float = HANGS) -> None:
         """Wait until a DAG is parsed, and unpause it."""
         parser = "scheduler" if self._version_2 else "dag-processor"
         deadline, complaint = time.monotonic() + timeout, f"{dag_id} was not parsed"
         self.components.wait_until(lambda: self._dags.is_parsed(dag_id), deadline, complaint, parser)
         self.rest.request("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
-    def wait(self, dag_id: str, run_id: str, timeout: float = 120) -> DagRunResult:
+    def wait(self, dag_id: str, run_id: str, timeout: float = HANGS) -> DagRunResult:
         """Wait for a DAG run. If it does not finish in time, the error lists its task instances."""
         deadline, complaint, run = time.monotonic() + timeout, f"{dag_id} {run_id} did not finish", (dag_id, run_id)
         try:

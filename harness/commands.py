@@ -39,14 +39,14 @@ class Commands:
         self._output = home / "output"
         self._guard: subprocess.Popen[bytes] | None = None
 
-    def start(self, name: str, *arguments: str) -> None:
-        """Start the program with these arguments, and give the process a name."""
+    def start(self, name: str, *arguments: str, **environment: str) -> None:
+        """Start the program with these arguments and more environment variables, and give the process a name."""
         self._output.mkdir(parents=True, exist_ok=True)
         with (self._output / f"{name}.log").open("ab") as output:
             self.running[name] = subprocess.Popen(
                 [*self._program, *arguments],
                 cwd=self._home,
-                env=self._environment,
+                env={**self._environment, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

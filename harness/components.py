@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.commands import Commands
+from harness.settings import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from harness.database import Query
     from harness.rest import RestClient
 
+CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
 
 
@@ -46,10 +48,14 @@ class Components(Commands):
             if self._rest.version_2
             else ("api-server", "--host", host, "--port", port),
         }
+        more = {}
+        if _kind(name) == "api-server":
+            # On SQLite its sessions wait for each other; the sooner one gives up, the sooner it responds again.
+            more = {CONNECTION: self._environment[CONNECTION].removesuffix(PATIENCE)}
         self._started[name] = datetime.now(UTC)
-        self.start(name, *commands[_kind(name)])
+        self.start(name, *commands[_kind(name)], **more)
 
-    def restart(self, name: str, timeout: float = 60) -> None:
+    def restart(self, name: str, timeout: float = 300) -> None:
         """Start a component that was killed, and wait until it is ready."""
         self.launch(name)
         self.wait_ready(name, time.monotonic() + timeout)

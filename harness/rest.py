@@ -42,7 +42,7 @@ class RestClient:
         # A proxy of the environment cannot reach loopback addresses.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=30) as response:
+            with opener.open(request, timeout=150) as response:
                 return json.load(response)
         except urllib.error.HTTPError as err:
             text = err.read().decode(errors="replace")

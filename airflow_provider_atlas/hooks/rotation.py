@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds for which a run holds the claim. Nothing is deleted or stored after that.
 HOLD = 300.0
-#: Seconds for which the new secret may take to show in the connection, and to be accepted by Atlas.
+#: Seconds for which the store may fail, and the new secret take to show in the connection and to be accepted by Atlas.
 SETTLING = 60.0
 #: Seconds between two looks.
 POLL = 2.0
@@ -248,12 +248,25 @@ class Rotation:
         log.info("Created the client secret %s. The one in use, %s, expires within 7 days.", new.id, old.id)
         memory.known[new.id] = fingerprint(after)
         self._save(memory)
-        self._check_claim()
-        self._guarded(lambda: self._store.write(self._conn_id, account.client_id, value, account.client_secret))
+        self._write(account, value)
         self._verify(self._read_back(after))
         self._end(memory, [old, new])
         log.info("The connection %s holds the client secret %s now.", self._conn_id, new.id)
         return new
+
+    def _write(self, account: ServiceAccount, value: str) -> None:
+        """Write the new secret. Nobody else has it, so a store that fails is asked again for some time."""
+        failure = None
+        for _ in self._looks():
+            self._check_claim()
+            try:
+                self._guarded(lambda: self._store.write(self._conn_id, account.client_id, value, account.client_secret))
+                return
+            except SecretStoreUnavailable as error:
+                if failure is None:
+                    log.warning("%s Trying again for %.0f s.", error, SETTLING)
+                failure = error
+        raise failure or SecretStoreUnavailable()
 
     def _read_back(self, after: ServiceAccount) -> Settings:
         """Read the connection until it shows the new secret."""

@@ -28,7 +28,7 @@ class RotateClientSecretOperator(BaseOperator):
         other.
 
     :param store: a :class:`~airflow_provider_atlas.stores.SecretStore`, or a function of ``conn_id``, ``client_id``,
-        the new and the previous secret that stores the new one.
+        the new and the previous secret that stores the new one. While it raises, it is called again for a minute.
     :param org_id: the organization that the service account belongs to, or
     :param project_id: the project. One of the two.
     :param expires_after: lifetime of a new secret, in whole hours. The organization limits it.

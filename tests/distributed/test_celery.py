@@ -17,7 +17,7 @@ def tasks_per_worker(airflow) -> dict[str, int]:
 
 
 def test_120_tasks_on_two_workers_share_a_token(airflow, sandbox):
-    run = airflow.run_dag("fleet_deployment", {"size": 120}, timeout=240)
+    run = airflow.run_dag("fleet_deployment", {"size": 120})
     counters = sandbox.counters
     print(f"\n120 tasks: {counters.token_requests} token requests, {run.duration:.0f} s, {tasks_per_worker(airflow)}")
     assert states(run) == {"success": 120}
@@ -29,7 +29,7 @@ def test_120_tasks_on_two_workers_share_a_token(airflow, sandbox):
 def test_rotation_during_60_running_tasks_on_two_workers_fails_no_task(airflow, sandbox):
     sandbox.reset_counters()
     with rotating(airflow) as rotations:
-        run = airflow.run_dag("fleet_deployment", {"size": 60, "seconds": 6}, timeout=300)
+        run = airflow.run_dag("fleet_deployment", {"size": 60, "seconds": 6})
     counters = sandbox.counters
     # The DAG also runs on a schedule. One more token is requested if the store was empty.
     runs = len(airflow.query("SELECT 1 FROM dag_run WHERE dag_id = 'atlas_token_rotation'"))
@@ -44,7 +44,7 @@ def test_rotation_during_60_running_tasks_on_two_workers_fails_no_task(airflow, 
 
 def test_deferred_tasks_get_their_tokens_from_two_triggerers_with_a_gate_each(airflow, slow_sandbox):
     size = 2 * (TRIGGERS + 2)
-    run = airflow.run_dag("wait_deferred", {"size": size, "conn": "atlas_slow"}, timeout=240)
+    run = airflow.run_dag("wait_deferred", {"size": size, "conn": "atlas_slow"})
     waited = [path.name for path, _ in airflow.logs() if ".trigger." in path.name]
     triggerers = {name.partition(".trigger.")[2] for name in waited}
     counters = slow_sandbox.counters

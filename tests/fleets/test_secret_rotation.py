@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.sandbox import Sandbox
 from harness import leaks
+from harness.airflow import HANGS
 from harness.runs import errors_in
 from tests.fleets.conftest import airflow_with_a_store
 from tests.fleets.test_scopes import states
@@ -29,7 +30,7 @@ def sandbox(tmp_path_factory):
 @pytest.fixture(scope="module")
 def airflow(sandbox, tmp_path_factory):
     connection = sandbox.connection | {"extra": {"max_wait": 250}}
-    with airflow_with_a_store(tmp_path_factory.mktemp("users"), {"atlas_default": connection}, slots=24) as running:
+    with airflow_with_a_store(tmp_path_factory.mktemp("users"), {"atlas_default": connection}, slots=16) as running:
         yield running
 
 
@@ -41,8 +42,8 @@ def tasks(airflow):
     ]
 
 
-def wait_for(airflow, sql, least, timeout=90.0):
-    end = time.monotonic() + timeout
+def wait_for(airflow, sql, least):
+    end = time.monotonic() + HANGS
     while airflow.query(sql)[0]["seen"] < least:
         assert time.monotonic() < end, f"{sql}: {tasks(airflow)}"
         time.sleep(0.5)
@@ -77,23 +78,23 @@ def test_no_task_fails_while_the_client_secret_is_rotated_three_times(airflow, s
     for dag_id in ("in_task", "in_deployment"):
         runs[dag_id] = airflow.trigger(dag_id, {"size": SIZE, "seconds": 25})
     running_tasks(airflow, "in_deployment", runs["in_deployment"], 2)
-    ended, rotated = [], []
+    ended, rotations = [], []
     with ThreadPoolExecutor() as pool:
         for _ in range(3):
             in_run = airflow.trigger("in_run", {"size": IN_RUN, "seconds": 15})
             running_tasks(airflow, "in_run", in_run, 2)
-            rotated.append(airflow.run_dag("rotate_secret", {"org_id": org_id}, timeout=180).state)
+            rotations.append(airflow.run_dag("rotate_secret", {"org_id": org_id}))
             assert len(secrets) == 2, tasks(airflow)
             every_secret.append(secrets[-1].value)
             sandbox.delete_secret(secrets[0].value)
-            ended.append(airflow.wait("in_run", in_run, 240))
-        others = list(pool.map(lambda run: airflow.wait(*run, 400), runs.items()))
+            ended.append(airflow.wait("in_run", in_run))
+        others = list(pool.map(lambda run: airflow.wait(*run), runs.items()))
 
     counters = sandbox.counters
-    errors = [error for run in (*ended, *others) for error in run.errors(airflow.logs())]
+    errors = "\n".join(error for run in (*rotations, *ended, *others) for error in run.errors(airflow.logs()))
     print(f"\n{counters.token_requests} token requests, {counters.credentials_refused} with a deleted secret,")
-    print(f"{counters.rate_limited} 429s, {counters.active} tokens active at the end; rotations: {rotated}")
-    assert rotated == ["success"] * 3, errors
+    print(f"{counters.rate_limited} 429s, {counters.active} tokens active at the end")
+    assert [run.state for run in rotations] == ["success"] * 3, errors
     assert [states(run) for run in ended] == [{"success": IN_RUN}] * 3, errors
     assert {run.dag_id: states(run) for run in others} == {key: {"success": SIZE} for key in runs}, errors
     assert {run.state for run in ended} == {"success"}, errors

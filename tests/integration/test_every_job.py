@@ -32,7 +32,7 @@ def test_each_operator_does_its_work_once_in_each_role(airflow, sandbox, snapsho
             sandbox.add_cluster(f"{operator}-{role}", project=1, paused=operator in ("resume", "wait"))
     sandbox.reset_counters()
     earlier = set(sandbox.jobs)
-    run = airflow.run_dag("every_job", {"snapshot": snapshot_id}, timeout=240)
+    run = airflow.run_dag("every_job", {"snapshot": snapshot_id})
     made = [job for job in sandbox.jobs.values() if job.id not in earlier]
     places = Counter((job.kind, job.given.get("targetClusterName", job.cluster.name)) for job in made)
     print(f"\n{len(run.tasks)} tasks in {run.duration:.0f} s, {Counter(run.tasks.values())}, {len(made)} jobs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from itertools import repeat
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -300,16 +301,30 @@ def test_a_refused_token_request_of_any_step_is_made_up_for_by_the_next_run(due,
 
 @pytest.mark.parametrize("what", ["check", "write", "written"])
 def test_a_store_that_fails_is_an_error_without_its_text_and_the_next_run_goes_on(due, what, says_nothing):
-    due.fails[what] = RuntimeError("with mdb_sa_sk_some-secret")
+    due.fails[what] = repeat(RuntimeError("with mdb_sa_sk_some-secret"))
     with pytest.raises(exceptions.SecretStoreUnavailable, match="RuntimeError") as caught:
         due.run()
     says_nothing(caught.value, "mdb_sa_sk_some-secret", *due.written)
     assert len(due.secrets) == (1 if what == "check" else 2)
     assert due.works()
+    due.fails.clear()
     due.run()
     assert due.works()
     assert due.secret == due.secrets[-1].value
-    assert len(due.written) == (2 if what == "write" else 1)
+    assert len(set(due.written)) == (2 if what == "write" else 1)
+
+
+@pytest.mark.parametrize("what", ["write", "written"])
+def test_a_new_secret_is_not_lost_to_a_store_that_fails_for_half_a_minute(due, what, caplog):
+    due.fails[what], began = iter([RuntimeError("with mdb_sa_sk_some-secret")] * 15), due.now
+    assert due.run()["secret_id"] == due.ids[-1]
+    assert due.now - began >= 30
+    assert due.secret == due.secrets[-1].value
+    assert len(set(due.written)) == 1
+    (warning,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert warning.startswith("The store of the client secret cannot be written (RuntimeError). ")
+    assert warning.endswith(" Trying again for 60 s.")
+    assert "mdb_sa_sk" not in warning
 
 
 def test_a_store_that_keeps_the_old_value_is_an_error_and_the_next_run_deletes_the_new_secret(due):
@@ -511,7 +526,7 @@ def test_a_connection_that_is_not_found_while_it_is_read_back_is_looked_for_agai
 
 
 def test_an_error_of_this_provider_in_a_store_keeps_its_type(due):
-    due.fails["check"] = exceptions.SecretStoreUnavailable("The store is sealed")
+    due.fails["check"] = iter([exceptions.SecretStoreUnavailable("The store is sealed")])
     with pytest.raises(exceptions.SecretStoreUnavailable, match="The store is sealed"):
         due.run()
 
@@ -523,7 +538,7 @@ def test_no_frame_of_this_package_in_an_error_s_traceback_holds_a_secret(due, fa
     elif failure == "refused":
         due.sandbox.fail_next("api", method="POST", status=500)
     else:
-        due.fails[failure] = RuntimeError("of the store")
+        due.fails[failure] = repeat(RuntimeError("of the store"))
     with pytest.raises(exceptions.AtlasError) as caught:
         due.run()
     frames, trace = [], caught.value.__traceback__

@@ -32,7 +32,7 @@ def numbers(**context: Any) -> list[int]:
     return list(range(context["dag_run"].conf["size"]))
 
 
-@dag(schedule=None, start_date=datetime(2025, 1, 1), max_active_tasks=7, default_args=NO_RETRIES)
+@dag(schedule=None, start_date=datetime(2025, 1, 1), max_active_tasks=4, default_args=NO_RETRIES)
 def in_task():
     @task
     def call(number: int, **context: Any) -> int:
@@ -41,7 +41,7 @@ def in_task():
     call.expand(number=numbers())
 
 
-@dag(schedule=None, start_date=datetime(2025, 1, 1), max_active_tasks=7, default_args=NO_RETRIES)
+@dag(schedule=None, start_date=datetime(2025, 1, 1), max_active_tasks=4, default_args=NO_RETRIES)
 def in_deployment():
     @task
     def call(number: int, **context: Any) -> int:
@@ -50,7 +50,7 @@ def in_deployment():
     call.expand(number=numbers())
 
 
-@dag(schedule=None, start_date=datetime(2025, 1, 1), max_active_tasks=16, default_args=NO_RETRIES)
+@dag(schedule=None, start_date=datetime(2025, 1, 1), max_active_tasks=4, default_args=NO_RETRIES)
 def in_run():
     generate = GenerateTokenOperator(task_id="generate")
 
