@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 SEED ?= 1
 ROUNDS ?= 10
+# Each measured table ends with the commit that it is of.
+STAMP = for file in $$(git ls-files --modified --others --exclude-standard 'docs/measured/*.txt' 'docs/measured/*.md'); do \
+    grep -q '^Commit ' $$file || printf '\nCommit %s.\n' "$$(git rev-parse --short=8 HEAD)" >>$$file; done
 # The settings of the caller's environment must not affect ours.
 unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
 
@@ -81,10 +84,12 @@ test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minut
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds 3 --slow --write docs/measured/faults-slow.md
+	@$(STAMP)
 
 test-kills:  ## Kill worker, triggerer and scheduler beneath 54 snapshots and restores; Celery, seed SEED; seven minutes
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults.jobs --seed $(SEED) --write docs/measured/kills.md
+	@$(STAMP)
 
 test-mock: install  ## Have prism, a mock of others, validate each request of the scoreboard; needs npm and ATLAS_OPENAPI
 	npm install --silent --no-audit --no-fund --prefix .tools/prism @stoplight/prism-cli
@@ -101,13 +106,14 @@ bench: install  ## Measure speed and cost compared with peers, into docs/measure
 	@missed=; for name in warm_token session download parsing task_cost loop triggers waits pauses claim_races waiters waiting fleets; do \
 	    echo "== $$name"; AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING $(BIN)/python -m benchmarks.$$name >docs/measured/$$name.txt || \
 	        missed="$$missed $$name"; \
-	    cat docs/measured/$$name.txt; done; [ -z "$$missed" ] || { echo "Outside their bounds:$$missed"; exit 1; }
+	    cat docs/measured/$$name.txt; done; $(STAMP); [ -z "$$missed" ] || { echo "Outside their bounds:$$missed"; exit 1; }
 
 bench-scale:  ## Measure pods, and 10 to 1,000 tasks on Celery, into docs/measured; needs root, nftables, redis-server, postgresql
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m benchmarks.pods
 	for size in 10 100 1000; do .venv-distributed/bin/python -m benchmarks.thousand --tasks $$size || exit 1; done
 	.venv-distributed/bin/python -m benchmarks.growth
+	@$(STAMP)
 
 docs: install  ## Build the documentation as HTML in docs/_build; warnings are errors
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build

@@ -84,7 +84,7 @@ def test_hundreds_of_tokens_in_tens_of_megabytes_take_seconds():
     text = base64.b64encode(secrets.token_bytes(15_000_000))
     began = time.monotonic()
     assert pattern.found_in(text) == set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def found(airflow, *files):

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
-from harness.airflow import PrivateAirflow
+from harness.airflow import HANGS, PrivateAirflow
 from tests.distributed.services import Postgres
 
 WORKERS = 8
@@ -70,7 +70,7 @@ class Race:
         for worker, conn in zip(workers, conns, strict=True):
             worker.send((conn, start))
         for worker in workers:
-            assert worker.poll(90), "a worker did not get its token in time"
+            assert worker.poll(HANGS), "a worker did not get its token in time"
         return [worker.recv() for worker in workers]
 
     def end(self) -> None:
@@ -119,7 +119,7 @@ def played():
         address = str(Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp", prefix="rounds-")), "socket"))
         server.bind(address)
         server.listen()
-        server.settimeout(90)
+        server.settimeout(HANGS)
         airflow = PrivateAirflow(
             Path(__file__).parent / "dags",
             connections={conn: connection(sandbox) for conn in ["atlas_modules", *chain(*map(names, ROUNDS))]},
