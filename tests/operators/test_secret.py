@@ -321,7 +321,8 @@ def test_a_new_secret_is_not_lost_to_a_store_that_fails_for_half_a_minute(due, w
     assert due.now - began >= 30
     assert due.secret == due.secrets[-1].value
     assert len(set(due.written)) == 1
-    (warning,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    records = [each for each in caplog.records if each.name == rotation.log.name and each.levelname == "WARNING"]
+    (warning,) = [each.getMessage() for each in records]
     assert warning.startswith("The store of the client secret cannot be written (RuntimeError). ")
     assert warning.endswith(" Trying again for 60 s.")
     assert "mdb_sa_sk" not in warning
