@@ -135,10 +135,12 @@ def paginate(
 ) -> Iterator[Any]:
     """Yield the items of all pages, one page in memory at a time; see :meth:`AtlasServiceAccountHook.paginate`."""
     label, following = endpoint, fill(endpoint, path)
-    size = {} if items is not None or "itemsPerPage" in (params or {}) else {"itemsPerPage": LARGEST_PAGE}
+    own = items is not None or "itemsPerPage" in (params or {}) or "itemsPerPage=" in following
+    size = {} if own else {"itemsPerPage": LARGEST_PAGE}
     asked: Mapping[str, Any] | None = {**size, **(params or {})}
     # Brent's cycle detection: one link is remembered, however many there are.
     remembered, pages, power = following, 0, 1
+    before: list[Any] = []  # the last page, of a list that goes on by number
     while True:
         try:
             page = run(session, following, json=json, params=asked, api_version=api_version)
@@ -149,22 +151,28 @@ def paginate(
             size, asked = {}, params
             continue
         found = _items(page, items, label)
+        if found and found == before:
+            raise _leads_back()
         yield from found
         link = _next(page) if isinstance(page, dict) else None
         if link is None:
             # A list without links goes on by number, which is known if its page size is.
-            if not (asked and isinstance(page, dict) and "links" not in page) or len(found) != asked.get(
-                "itemsPerPage"
-            ):
+            if not asked or not isinstance(page, dict) or "links" in page:
                 return
-            asked = {**asked, "pageNum": int(asked.get("pageNum", 1)) + 1}
+            if str(len(found)) != str(asked.get("itemsPerPage")):
+                return
+            before, asked = found, {**asked, "pageNum": int(asked.get("pageNum", 1)) + 1}
             continue
         following, asked = link, None  # the link holds the parameters
         if following == remembered:
-            raise AtlasApiError("The pages of the Administration API lead back to one that was read before", status=200)
+            raise _leads_back()
         pages += 1
         if pages == power:
             remembered, pages, power = following, 0, power * 2
+
+
+def _leads_back() -> AtlasApiError:
+    return AtlasApiError("The pages of the Administration API lead back to one that was read before", status=200)
 
 
 def _refuses_page_size(error: AtlasApiError) -> bool:

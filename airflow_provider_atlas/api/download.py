@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import requests
 import urllib3
 
-from airflow_provider_atlas.api.calls import refusal
+from airflow_provider_atlas.api.calls import PROCESSING, refusal
+from airflow_provider_atlas.api.codes import PASSES
 from airflow_provider_atlas.api.urls import fill, query, shown
-from airflow_provider_atlas.exceptions import AtlasUnreachable, UnexpectedResponse
+from airflow_provider_atlas.exceptions import AtlasApiError, AtlasUnreachable, InvalidCall, UnexpectedResponse
 from airflow_provider_atlas.oauth.failures import ask
 from airflow_provider_atlas.oauth.responses import json_object
 from airflow_provider_atlas.oauth.retry_after import Backoff, describe
@@ -59,7 +60,9 @@ def download(
     """Download a file; see :meth:`AtlasServiceAccountHook.download`."""
     url, asked, media = fill(endpoint, path), query(params), session.media_type(api_version, accept)
     deadline, backoff = time.monotonic() + session.max_wait, Backoff()
-    target = to if hasattr(to, "open") else Path(to)
+    target: Any = to if hasattr(to, "open") else Path(to)
+    if target.exists() and not target.is_file():
+        raise InvalidCall("The target of a download must be a file: it is a folder, or a device")
     while True:
         try:
             left = max(deadline - time.monotonic(), 0.0)
@@ -75,13 +78,21 @@ def download(
                 ),
                 session.transport,
             )
+            if response.status_code == PROCESSING or 200 < response.status_code < 300:
+                raise AtlasApiError(
+                    f"The file of GET {shown(endpoint)} is not there yet", status=response.status_code, meaning=PASSES
+                )
             if response.status_code != 200:
                 body = json_object(response.content)
                 raise refusal(
                     session, response, response.status_code, body, method="GET", path=shown(endpoint), media=media
                 )
-            with response:
-                return _store(_pieces(response, session), target)
+            began = time.monotonic()
+            try:
+                with response:
+                    return _store(_pieces(response, session), target)
+            finally:
+                deadline += time.monotonic() - began  # max_wait is for waits
         except AtlasUnreachable as error:
             wait = backoff.seconds(error)
             if wait is None or time.monotonic() + wait > deadline:

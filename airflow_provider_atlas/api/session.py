@@ -8,6 +8,7 @@ origin: a link or a redirect that leads elsewhere has no adapter and is refused 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -39,6 +40,7 @@ POOL_SIZE = 64
 REPLACEMENTS = 2
 #: Each redirect is a request with a time of its own; ``requests`` follows 30.
 MOST_REDIRECTS = 5
+_VERSION = re.compile(r"application/vnd\.atlas\.[^+,;\s]+")
 #: This many tokens are taken out of the texts that the server writes.
 REMEMBERED = 8
 
@@ -126,14 +128,24 @@ class AtlasSession(StaysInProcess, requests.Session):
         """Complete a relative URL; name the API version of a JSON body."""
         request.url = at_atlas(self.base_url, str(request.url))
         prepared = super().prepare_request(request)
-        if request.json is not None and prepared.headers.get("Content-Type") == "application/json":
-            prepared.headers["Content-Type"] = f"{prepared.headers['Accept'].rpartition('+')[0]}+json"
+        version = _VERSION.match(str(prepared.headers.get("Accept")))
+        if version and request.json is not None and prepared.headers.get("Content-Type") == "application/json":
+            prepared.headers["Content-Type"] = f"{version[0]}+json"
         return prepared
+
+    def rebuild_method(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """A change that becomes a GET would count as made."""
+        method = prepared_request.method
+        super().rebuild_method(prepared_request, response)
+        if method not in READS and prepared_request.method != method:
+            self.get_adapter(str(prepared_request.url))  # elsewhere is refused first
+            raise UnexpectedResponse("The response redirects a change to a GET", status=response.status_code)
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """The connection's CA bundle and proxies win over the environment's."""
         ours = self._options
-        return super().merge_environment_settings(url, ours["proxies"], stream, verify or ours["verify"], cert)
+        proxies = {**(proxies or {}), **ours["proxies"]}  # a new one: the environment's are added to it
+        return super().merge_environment_settings(url, proxies, stream, verify or ours["verify"], cert)
 
     def get_adapter(self, url: str) -> Any:
         """The one adapter, for URLs at Atlas."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -29,7 +30,9 @@ def at_atlas(base_url: str, endpoint: str) -> str:
     :raises InvalidCall: if it leads elsewhere, or if another library may read it so.
     """
     if not isinstance(endpoint, str) or not endpoint.isascii() or not endpoint.isprintable() or "\\" in endpoint:
-        raise InvalidCall("The endpoint must be a path such as /api/atlas/v2/groups")
+        raise InvalidCall(
+            "The endpoint must be a path such as /api/atlas/v2/groups: give names with special characters as path={...}"
+        )
     if "#" in endpoint:  # it would be dropped with all that follows, and the request be about something else
         raise InvalidCall("The endpoint must not have a #: give names with special characters as path={...}")
     try:
@@ -42,7 +45,7 @@ def at_atlas(base_url: str, endpoint: str) -> str:
     path = parts.path
     for _ in range(MOST_DECODINGS):
         path = unquote(path)
-        if not path.isprintable():
+        if _has_control(path):
             raise InvalidCall("The endpoint must not have control characters in its path")
         if any(segment.partition(";")[0] in (".", "..") for segment in re.split(r"[/\\]", path)):
             raise InvalidCall("The endpoint must not have . or .. in its path")
@@ -67,11 +70,19 @@ def fill(template: str, values: Mapping[str, Any] | None) -> str:
         raise InvalidCall(f"The endpoint does not have the names {', '.join(map(repr, unused))} that path gives")
     quoted: dict[str, str] = {}
     for name, value in values.items():
-        text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-        if not text or not text.isprintable():
+        text = ""
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            # A member of an Enum is its value.
+            text = str.__str__(value) if isinstance(value, str) else int.__repr__(value)
+        if not text or _has_control(text):
             raise InvalidCall(f"The value of {name!r} in path must be a text without control characters, or a number")
         quoted[name] = quote(text, safe="")
     return _NAME.sub(lambda match: quoted[match[1]], template)
+
+
+def _has_control(text: str) -> bool:
+    # Only one kind of space counts as printable.
+    return not all(character.isprintable() or unicodedata.category(character) == "Zs" for character in text)
 
 
 def query(params: Mapping[str, Any] | None) -> dict[str, Any]:

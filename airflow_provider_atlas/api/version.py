@@ -32,7 +32,7 @@ def media_type(version: str, form: str = "json") -> str:
     :raises InvalidCall: if it is something else.
     """
     if not isinstance(version, str) or not is_version(version):
-        raise InvalidCall(f"api_version must be a date such as {DEFAULT_API_VERSION}, or preview")
+        raise InvalidCall(f"api_version must be a text: a date such as {DEFAULT_API_VERSION}, or preview")
     if form not in FORMS:
         raise InvalidCall(f"accept must be one of {', '.join(FORMS)}")
     return f"application/vnd.atlas.{version}+{form}"

@@ -144,9 +144,9 @@ class Rotation:
         :return: ``secret_id`` and ``expires_at`` of the secret in use, ``retired``; ``None`` if nothing was to do.
         :raises ClientSecretsInUse: if both slots are taken and it is not certain which secret nobody uses.
         """
-        settings = self._read()
-        self._names = rotation_names_for(settings.account)
+        self._names = rotation_names_for(self._read().account)
         with self._claimed() as self._claim:
+            settings = self._read()  # another run may have stored a new secret while this one waited
             memory = Memory.load(settings.account, self._variables)
             finished = memory.before is not None and self._finish(memory, settings)
             secrets = self._retire(memory, settings.account)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import copy
 import re
-import threading
 import time
 from collections import deque
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
@@ -57,6 +57,10 @@ LOOK_TIMEOUT = 1.0
 REMEMBERED = 8
 #: What a Bearer token consists of (RFC 6750, 2.1).
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+#: The `with` blocks that this thread or coroutine is in: the hook, and the one that it gave.
+_entered: ContextVar[tuple[tuple[AtlasServiceAccountHook, AtlasServiceAccountHook], ...]] = ContextVar(
+    "_entered", default=()
+)
 
 
 class AtlasServiceAccountHook(BaseHook):
@@ -126,7 +130,6 @@ class AtlasServiceAccountHook(BaseHook):
         )
         self._source: TokenSource | None = None
         self._session: AtlasSession | None = None
-        self._own = threading.local()
         self._generated: list[AccessToken] | None = None  # of a hook that has a token of its own
 
     @staticmethod
@@ -413,14 +416,18 @@ class AtlasServiceAccountHook(BaseHook):
         own = copy.copy(self)
         own.current, own._task, own._generated = self.current, self._task, []
         own._find_source()
-        self._own.stack = [*getattr(self._own, "stack", ()), own]
+        _entered.set((*_entered.get(), (self, own)))
         return own
 
     @cleared
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # A task whose time is over (its timeout or SIGTERM is no Exception) must not wait again.
         interrupted = kind is not None and not issubclass(kind, Exception)
-        self._own.stack.pop()._source.close(0 if interrupted else self.settings.max_wait)
+        entered = _entered.get()
+        last = max(number for number, (hook, own) in enumerate(entered) if hook is self)
+        _entered.set((*entered[:last], *entered[last + 1 :]))
+        source = cast("OwnToken", entered[last][1]._source)
+        source.close(0 if interrupted else self.settings.max_wait)
 
     @cleared
     def __reduce__(self) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import mask_secret
 from airflow_provider_atlas import metrics
 from airflow_provider_atlas.cache import sealing, task
 from airflow_provider_atlas.cache.memory import Renewal, TokenCache, renewal, surely_expired
-from airflow_provider_atlas.exceptions import AtlasError, InvalidSealedToken, TokenExpired
+from airflow_provider_atlas.exceptions import AtlasError, InvalidCall, InvalidSealedToken, TokenExpired
 from airflow_provider_atlas.oauth.retry import call_with_retry
 from airflow_provider_atlas.oauth.token import AccessToken, fingerprint
 from airflow_provider_atlas.oauth.transport import uninterrupted
@@ -211,6 +211,17 @@ class OwnToken(TaskToken):
     def __init__(self, tokens: Tokens, max_wait: float, generated: list[AccessToken]) -> None:
         super().__init__(tokens, TokenCache(), max_wait)
         self._generated = generated
+        self._closed = False
+
+    def get(self, max_wait: float | None = None) -> AccessToken:
+        """
+        As for every source.
+
+        :raises InvalidCall: after the ``with`` block, where nobody would revoke a token.
+        """
+        if self._closed:
+            raise InvalidCall("The token of this hook was revoked at the end of its with block: use the hook inside it")
+        return super().get(max_wait)
 
     def close(self, max_wait: float) -> None:
         """
@@ -219,6 +230,7 @@ class OwnToken(TaskToken):
         :param max_wait: seconds to wait for Atlas in all.
         """
         try:
+            self._closed = True
             self._close(time.monotonic() + max_wait)
         except BaseException:  # the task's timeout: what is left is revoked without a wait
             self._close(0.0)

@@ -87,7 +87,13 @@ def certainly_not_sent(error: Exception) -> bool:
     """Whether there was no connection on which a request could have been sent."""
     import urllib3
 
-    return any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in _chain(error))
+    no_connection = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        urllib3.exceptions.ProxyError,  # raised until the proxy is connected, with a tunnel if there is one
+        urllib3.exceptions.ClosedPoolError,
+    )
+    return any(isinstance(cause, no_connection) for cause in _chain(error))
 
 
 def _invalid(error: Exception, transport: Transport) -> AtlasError:
@@ -102,6 +108,8 @@ def _invalid(error: Exception, transport: Transport) -> AtlasError:
         return _bad_proxy(transport)
     if sent or label:
         return InvalidConnection("The host name of the Atlas URL is not valid")
+    if str(error).endswith("is not JSON serializable"):
+        return InvalidCall(f"json cannot be encoded: {error}")
     return InvalidCall("The request cannot be sent: check method, parameters and body")
 
 

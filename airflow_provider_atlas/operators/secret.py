@@ -54,6 +54,8 @@ class RotateClientSecretOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if expires_after % timedelta(hours=1):
+            raise ValueError("expires_after must be whole hours, as Atlas counts a secret's lifetime")
         if expires_after <= rotate_before:
             raise ValueError("expires_after must be longer than rotate_before: else each run would rotate")
         self.store = store

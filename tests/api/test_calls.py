@@ -205,16 +205,30 @@ def test_a_response_that_is_not_the_list_names_the_lists_that_it_has(hook, atlas
     assert len(str(caught.value)) < 300
 
 
-def test_a_list_without_links_goes_on_by_number_if_its_page_size_is_given(hook, atlas_sandbox, sent):
+@pytest.mark.parametrize("size", [2, "2"])
+def test_a_list_without_links_goes_on_by_number_if_its_page_size_is_given(hook, atlas_sandbox, sent, size):
     for page in ([1, 2], [3, 4], [5]):
         atlas_sandbox.fail_next("api", status=200, body=json.dumps({"suggestedIndexes": page}))
-    params = {"itemsPerPage": 2}
+    params = {"itemsPerPage": size}
     assert list(hook.paginate(GROUPS, items="suggestedIndexes", params=params)) == [1, 2, 3, 4, 5]
     assert [path.partition("?")[2] for path in sent] == [
         "itemsPerPage=2",
         "itemsPerPage=2&pageNum=2",
         "itemsPerPage=2&pageNum=3",
     ]
+
+
+def test_a_list_that_repeats_its_page_ends_in_an_error(hook, atlas_sandbox):
+    atlas_sandbox.fail_next("api", times=9, status=200, body=json.dumps({"suggestedIndexes": [1, 2]}))
+    read = hook.paginate(GROUPS, items="suggestedIndexes", params={"itemsPerPage": 2})
+    assert [next(read), next(read)] == [1, 2]
+    with pytest.raises(exceptions.AtlasApiError, match="lead back"):
+        next(read)
+
+
+def test_a_page_size_in_the_endpoint_is_the_only_one(hook, sent):
+    assert len(list(hook.paginate(f"{GROUPS}?itemsPerPage=2"))) == 3
+    assert sent[0] == f"{GROUPS}?itemsPerPage=2"
 
 
 def test_a_list_that_does_not_take_a_page_size_is_read_without(hook, atlas_sandbox, sent):

@@ -20,6 +20,7 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_atlas import exceptions
+from airflow_provider_atlas.api import download as module
 from airflow_provider_atlas.api.download import PIECE
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 
@@ -140,7 +141,7 @@ def test_a_broken_download_starts_again_within_max_wait(hook, files, tmp_path, w
         ("encoded", exceptions.UnexpectedResponse, "encoding that was not asked for"),
         ("404", exceptions.AtlasApiError, "GET /api/atlas/v2/groups/{groupId}/clusters/{hostName}"),
         ("406", exceptions.AtlasApiError, "accept='json'"),
-        ("204", exceptions.AtlasApiError, "HTTP 204"),
+        ("204", exceptions.AtlasApiError, "is not there yet .HTTP 204"),
     ],
 )
 def test_a_download_that_fails_leaves_what_was_there(hook, files, tmp_path, way, kind, message):
@@ -152,6 +153,26 @@ def test_a_download_that_fails_leaves_what_was_there(hook, files, tmp_path, way,
         hook.download(LOG, to, path=NAMES)
     assert to.read_bytes() == b"an older one"
     assert os.listdir(tmp_path) == ["mongodb.gz"]
+
+
+@pytest.mark.parametrize("kind", [str, Path, lambda path: ObjectStoragePath(f"file://{path}")])
+def test_a_folder_is_refused_as_a_target_before_the_request(hook, files, tmp_path, kind):
+    with pytest.raises(exceptions.InvalidCall, match="must be a file"):
+        hook.download(LOG, kind(str(tmp_path)), path=NAMES)
+    assert (files.requests, os.listdir(tmp_path)) == ([], [])
+
+
+def test_the_time_of_a_transfer_does_not_count_as_a_wait(hook, files, tmp_path, mocker, clock):
+    files.ways = ["broken", "whole"]
+    mocker.patch.object(module, "time", mocker.Mock(monotonic=clock, sleep=clock.sleep))
+    store = module._store
+
+    def slow(pieces, target):
+        clock.sleep(3600)
+        return store(pieces, target)
+
+    mocker.patch.object(module, "_store", slow)
+    assert hook.download(LOG, tmp_path / "mongodb.gz", path=NAMES).size == len(BODY)
 
 
 def test_a_folder_that_is_missing_is_the_error_of_the_file_system(hook, tmp_path):

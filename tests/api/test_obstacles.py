@@ -7,6 +7,7 @@ import socket
 
 import pytest
 import requests
+import urllib3
 
 from airflow_provider_atlas import exceptions
 from airflow_provider_atlas.api.obstacles import limit_of, obstacle
@@ -124,6 +125,26 @@ def test_every_request_is_repeated_that_had_no_connection(time_of_tests, atlas_s
     assert len(time_of_tests.slept) > 2
     assert sum(time_of_tests.slept) <= 20
     assert not caught.value.unknown_effect
+
+
+@pytest.mark.parametrize(
+    ("cause", "sent"),
+    [
+        (urllib3.exceptions.ConnectTimeoutError(None, "timed out"), False),
+        (urllib3.exceptions.ProxyError("", OSError("Tunnel connection failed: 403 Forbidden")), False),
+        (urllib3.exceptions.ClosedPoolError(None, "Pool is closed."), False),
+        (urllib3.exceptions.ProtocolError("", ConnectionResetError()), True),
+        (urllib3.exceptions.ReadTimeoutError(None, "/", "timed out"), True),
+    ],
+)
+def test_a_change_may_have_been_made_only_if_there_was_a_connection(hook, mocker, cause, sent):
+    error = requests.ConnectionError(urllib3.exceptions.MaxRetryError(None, "/", cause))
+    mocker.patch("requests.adapters.HTTPAdapter.send", side_effect=error)
+    hook.get_conn()._adapter._source = lambda: mocker.Mock(**{"get.return_value.value": "token"})
+    hook.get_conn().max_wait = hook.get_conn()._adapter._max_wait = 0
+    with pytest.raises(exceptions.AtlasUnreachable) as caught:
+        hook.run(GROUPS, "POST", json={})
+    assert caught.value.unknown_effect is sent
 
 
 def test_a_read_that_keeps_failing_ends_with_its_error(time_of_tests, hook, atlas_sandbox):

@@ -176,6 +176,50 @@ def test_a_redirect_within_atlas_is_followed_with_the_token(hook, atlas_sandbox)
     assert len(hook.run(GROUPS)["results"]) == 3
 
 
+@pytest.mark.parametrize(("status", "method"), [(301, "POST"), (302, "DELETE"), (302, "PATCH"), (303, "PUT")])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_redirect_that_would_make_a_change_a_get_is_an_error(hook, atlas_sandbox, status, method, call):
+    atlas_sandbox.fail_next("api", status=status, headers={"Location": GROUPS})
+    with pytest.raises(exceptions.UnexpectedResponse, match="redirects a change to a GET") as caught:
+        call(hook, GROUPS, method)
+    assert atlas_sandbox.counters.api_requests == 1
+    assert caught.value.unknown_effect is (call is AtlasServiceAccountHook.run)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/json", "application/json"),
+        (None, "application/json"),
+        ("application/vnd.atlas.2024-08-05+gzip", "application/vnd.atlas.2024-08-05+json"),
+        ("application/vnd.atlas.preview+json, */*", "application/vnd.atlas.preview+json"),
+    ],
+)
+def test_a_json_body_has_the_version_that_accept_names(hook, sent, accept, kind):
+    hook.get_conn().post(GROUPS, json={}, headers={"Accept": accept})
+    assert sent[-1][0]["Content-Type"] == kind
+
+
+def test_proxies_of_a_request_are_used_where_the_connection_has_none_and_those_of_the_environment_are_not_kept(
+    atlas_sandbox, monkeypatch, mocker
+):
+    sent = mocker.patch("airflow_provider_atlas.api.session._BearerAdapter.send", side_effect=ZeroDivisionError)
+    session = AtlasServiceAccountHook(
+        client_id=atlas_sandbox.client_id, client_secret=atlas_sandbox.client_secret
+    ).get_conn()
+
+    def proxy(**kwargs):
+        with pytest.raises(ZeroDivisionError):
+            session.get(GROUPS, **kwargs)
+        return sent.call_args.kwargs["proxies"].get("https")
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://environment:1")
+    assert proxy(proxies={"https": "http://request:1"}) == "http://request:1"
+    assert proxy() == "http://environment:1"
+    monkeypatch.delenv("HTTPS_PROXY")
+    assert proxy() is None
+
+
 def test_50_threads_with_a_revoked_token_request_one_new_token(hook, atlas_sandbox):
     token, conn = hook.get_token(), hook.get_conn()
     atlas_sandbox.revoke(token.value)

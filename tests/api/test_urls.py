@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta, timezone
+from enum import Enum
 
 import pytest
 
@@ -95,6 +96,14 @@ def test_a_fragment_is_refused_because_it_would_be_dropped():
         at_atlas(BASE, "/api/atlas/v2/groups/g/databaseUsers/admin/app#1")
 
 
+class Named(str, Enum):  # noqa: UP042 - as people write them
+    LOG = "mongodb"
+
+
+class Numbered(int, Enum):
+    ONE = 1
+
+
 USER = "/api/atlas/v2/groups/{groupId}/databaseUsers/{databaseName}/{username}"
 
 
@@ -111,6 +120,9 @@ USER = "/api/atlas/v2/groups/{groupId}/databaseUsers/{databaseName}/{username}"
         ("CN=J\u00f6rg,O=x", "CN%3DJ%C3%B6rg%2CO%3Dx"),
         ("{groupId}", "%7BgroupId%7D"),
         (7, "7"),
+        ("\u3000", "%E3%80%80"),
+        (Named.LOG, "mongodb"),
+        (Numbered.ONE, "1"),
     ],
 )
 def test_a_value_is_one_segment_of_the_path(username, quoted):

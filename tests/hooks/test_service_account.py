@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import copy
@@ -275,6 +276,41 @@ def test_nested_with_blocks_use_their_own_tokens_and_revoke_them_after_an_error(
         raise ZeroDivisionError
     assert outside.value != inside.value
     assert atlas_sandbox.counters.active == 0
+
+
+def test_two_coroutines_with_one_hook_leave_each_other_s_token_alone(hook, atlas_sandbox):
+    async def work(first, then):
+        with hook as own:
+            token = own.get_token()
+            first.set()
+            await then.wait()
+            assert atlas_sandbox.is_active(token.value)
+
+    async def main():
+        began, other = asyncio.Event(), asyncio.Event()
+
+        async def long():
+            await work(began, other)
+
+        async def short():
+            await began.wait()
+            await work(asyncio.Event(), began)
+            other.set()
+
+        await asyncio.gather(long(), short())
+
+    asyncio.run(main())
+    assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (2, 0)
+
+
+def test_after_its_block_a_hook_of_with_requests_no_token(hook, atlas_sandbox):
+    with hook as own:
+        pages = own.paginate("/api/atlas/v2/groups", params={"itemsPerPage": 1})
+        next(pages)
+    for call in (own.get_token, lambda: own.run("/api/atlas/v2/groups"), lambda: next(pages)):
+        with pytest.raises(exceptions.InvalidCall, match="use the hook inside it"):
+            call()
+    assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (1, 0)
 
 
 def test_with_makes_no_request_if_no_token_is_used(hook, atlas_sandbox):

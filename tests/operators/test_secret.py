@@ -84,6 +84,25 @@ def test_the_old_secret_is_deleted_in_a_later_run_once_it_was_not_used_for_as_lo
     assert due.run() == "skipped"
 
 
+def test_a_run_that_waited_for_another_goes_on_with_what_that_one_stored(due, monkeypatch):
+    claimed = rotation.Rotation._claimed
+
+    def after_another(self):
+        monkeypatch.setattr(rotation.Rotation, "_claimed", claimed)
+        due.run()
+        return claimed(self)
+
+    monkeypatch.setattr(rotation.Rotation, "_claimed", after_another)
+    assert due.run() == "skipped"
+    assert due.works()
+    assert (len(due.written), len(due.secrets)) == (1, 2)
+
+
+def test_a_lifetime_that_atlas_would_cut_is_refused_when_the_dag_is_parsed(due):
+    with pytest.raises(ValueError, match="whole hours"):
+        due.run(expires_after=timedelta(days=14, minutes=30))
+
+
 def test_an_old_secret_that_somebody_still_uses_stays(due):
     due.run()
     due.now += DAY
