@@ -279,25 +279,25 @@ def test_nested_with_blocks_use_their_own_tokens_and_revoke_them_after_an_error(
 
 
 def test_two_coroutines_with_one_hook_leave_each_other_s_token_alone(hook, atlas_sandbox):
-    async def work(first, then):
+    async def work(inside, leave):
         with hook as own:
             token = own.get_token()
-            first.set()
-            await then.wait()
+            inside.set()
+            await leave.wait()
             assert atlas_sandbox.is_active(token.value)
 
     async def main():
-        began, other = asyncio.Event(), asyncio.Event()
+        began, both_inside, first_left = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-        async def long():
-            await work(began, other)
+        async def first():
+            await work(began, both_inside)
+            first_left.set()
 
-        async def short():
+        async def second():
             await began.wait()
-            await work(asyncio.Event(), began)
-            other.set()
+            await work(both_inside, first_left)
 
-        await asyncio.gather(long(), short())
+        await asyncio.gather(first(), second())
 
     asyncio.run(main())
     assert (atlas_sandbox.counters.issued, atlas_sandbox.counters.active) == (2, 0)
