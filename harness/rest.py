@@ -42,6 +42,7 @@ class RestClient:
         # A proxy of the environment cannot reach loopback addresses.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
+            # On SQLite a request waits for all that were before it, on a slow machine for more than 30 s.
             with opener.open(request, timeout=150) as response:
                 return json.load(response)
         except urllib.error.HTTPError as err:

@@ -8,7 +8,6 @@ origin: a link or a redirect that leads elsewhere has no adapter and is refused 
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections import deque
@@ -23,7 +22,7 @@ from requests.utils import rewind_body
 from airflow_provider_atlas.api.codes import refuses_token
 from airflow_provider_atlas.api.obstacles import READS, obstacle, obstacle_of
 from airflow_provider_atlas.api.urls import at_atlas, shown
-from airflow_provider_atlas.api.version import media_type
+from airflow_provider_atlas.api.version import body_type, media_type
 from airflow_provider_atlas.exceptions import AtlasError, InvalidCall, UnexpectedResponse
 from airflow_provider_atlas.frames import cleared
 from airflow_provider_atlas.oauth.bounded import LARGE, BoundedAdapter
@@ -40,7 +39,6 @@ POOL_SIZE = 64
 REPLACEMENTS = 2
 #: Each redirect is a request with a time of its own; ``requests`` follows 30.
 MOST_REDIRECTS = 5
-_VERSION = re.compile(r"application/vnd\.atlas\.[^+,;\s]+")
 #: This many tokens are taken out of the texts that the server writes.
 REMEMBERED = 8
 
@@ -128,9 +126,8 @@ class AtlasSession(StaysInProcess, requests.Session):
         """Complete a relative URL; name the API version of a JSON body."""
         request.url = at_atlas(self.base_url, str(request.url))
         prepared = super().prepare_request(request)
-        version = _VERSION.match(str(prepared.headers.get("Accept")))
-        if version and request.json is not None and prepared.headers.get("Content-Type") == "application/json":
-            prepared.headers["Content-Type"] = f"{version[0]}+json"
+        if request.json is not None and prepared.headers.get("Content-Type") == "application/json":
+            prepared.headers["Content-Type"] = body_type(str(prepared.headers.get("Accept")))
         return prepared
 
     def rebuild_method(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:

@@ -81,8 +81,10 @@ def fill(template: str, values: Mapping[str, Any] | None) -> str:
 
 
 def _has_control(text: str) -> bool:
-    # Only one kind of space counts as printable.
-    return not all(character.isprintable() or unicodedata.category(character) == "Zs" for character in text)
+    # Only one kind of space counts as printable. Nearly every text is, and each request asks.
+    return not text.isprintable() and not all(
+        character.isprintable() or unicodedata.category(character) == "Zs" for character in text
+    )
 
 
 def query(params: Mapping[str, Any] | None) -> dict[str, Any]:

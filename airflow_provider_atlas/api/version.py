@@ -13,6 +13,10 @@ FORMS = ("json", "csv", "gzip")
 
 _VERSION = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(\.upcoming)?|preview", re.ASCII)
 
+#: Atlas's media types, without their form.
+_ATLAS = "application/vnd.atlas."
+_OF_ATLAS = re.compile(rf"{re.escape(_ATLAS)}[^+,;\s]+")
+
 
 def is_version(text: str) -> bool:
     """
@@ -35,4 +39,10 @@ def media_type(version: str, form: str = "json") -> str:
         raise InvalidCall(f"api_version must be a text: a date such as {DEFAULT_API_VERSION}, or preview")
     if form not in FORMS:
         raise InvalidCall(f"accept must be one of {', '.join(FORMS)}")
-    return f"application/vnd.atlas.{version}+{form}"
+    return f"{_ATLAS}{version}+{form}"
+
+
+def body_type(accept: str) -> str:
+    """The ``Content-Type`` header of a JSON body: of the version that ``Accept`` names, if that is Atlas's."""
+    version = _OF_ATLAS.match(accept)
+    return f"{version[0]}+json" if version else "application/json"
