@@ -6,6 +6,8 @@ UV := .tools/bin/uv
 BIN := $(VENV)/bin
 # A test that hangs ends its worker, and the others go on.
 PARALLEL := -n 2 --dist loadfile -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
+# Debian's package, if it is not installed.
+POSTGRESQL := $(firstword $(wildcard /usr/lib/postgresql/*/bin/postgres) postgresql)
 SEED ?= 1
 ROUNDS ?= 10
 # Each measured table ends with the commit that it is of.
@@ -47,21 +49,25 @@ unit: install  ## Run the unit tests with branch coverage
 test: lint types unit  ## Run all checks that a change must pass, also on a real Airflow
 	$(BIN)/pytest -m "integration and not long" $(PARALLEL)
 
-test-fleets: install  ## Run 120 mapped tasks in each scope on a real Airflow; eight minutes
+test-fleets: install $(POSTGRESQL)  ## Run 120 mapped tasks in each scope on a real Airflow with PostgreSQL; ten minutes
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group postgres
 	$(BIN)/pytest -m "fleet and not long" $(PARALLEL) -vv -rfEP
 
-test-long: install /usr/bin/chromium  ## Kill a rotation at each step, walk through the tutorial, run each example DAG; half an hour
-	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group form
+test-long: install /usr/bin/chromium $(POSTGRESQL)  ## Kill a rotation at each step, walk through the tutorial, run each example DAG; half an hour
+	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group form --group postgres
 	$(BIN)/pytest -m long -rP
 
 test-stores: install  ## Test the stores of a rotated client secret: AWS Secrets Manager (moto), Vault (OpenBao)
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group stores
 	$(BIN)/pytest -m stores
 
-/usr/bin/chromium:
-	@echo "Installing Chromium"
-	@sudo=$$([ "$$(id -u)" = 0 ] || echo sudo -E); export DEBIAN_FRONTEND=noninteractive; $$sudo apt-get -qq update && \
-	    $$sudo apt-get -qq install --yes --no-install-recommends chromium >/dev/null
+# The tests start servers of their own: a cluster that Debian's package makes and starts would only be in the way.
+postgresql /usr/bin/redis-server /usr/bin/chromium:
+	@echo "Installing $(@F)"
+	@sudo=$$([ "$$(id -u)" = 0 ] || echo sudo -E); export DEBIAN_FRONTEND=noninteractive; \
+	    $$sudo mkdir -p /etc/postgresql-common/createcluster.d && \
+	    echo "create_main_cluster = false" | $$sudo tee /etc/postgresql-common/createcluster.d/none.conf >/dev/null && \
+	    $$sudo apt-get -qq update && $$sudo apt-get -qq install --yes --no-install-recommends $(@F) >/dev/null
 
 test-form: install /usr/bin/chromium  ## Test the connection form of a real Airflow in Debian's Chromium; two minutes
 	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python --group form
@@ -73,20 +79,20 @@ screenshots:  ## Run test-form and replace the pictures in the docs
 demo: install  ## Run three example DAGs on a sandbox and a private Airflow; KEEP=1 keeps it running until Ctrl-C
 	@$(BIN)/python -m demo
 
-test-postgres: $(UV)  ## Test eight processes that write at the same time, on Airflow 2.11 and 3.0; needs postgresql
+test-postgres: $(UV) $(POSTGRESQL)  ## Test eight processes that write at the same time, on Airflow 2.11 and 3.0
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox -s postgres
 
-test-distributed:  ## Test on Celery, two workers and two triggerers; needs redis-server and postgresql
+test-distributed: $(POSTGRESQL) /usr/bin/redis-server  ## Test on Celery, two workers and two triggerers; needs redis-server and postgresql
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/pytest -m distributed -s tests/distributed
 
-test-faults:  ## Kill every process twice in each of ROUNDS rounds of four minutes while Atlas fails; Celery, seed SEED
+test-faults: $(POSTGRESQL) /usr/bin/redis-server  ## Kill every process twice in each of ROUNDS rounds of four minutes while Atlas fails; Celery, seed SEED
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS) --write docs/measured/faults.md
 	.venv-distributed/bin/python -m tests.faults --seed $(SEED) --rounds 3 --slow --write docs/measured/faults-slow.md
 	@$(STAMP)
 
-test-kills:  ## Kill worker, triggerer and scheduler beneath 54 snapshots and restores; Celery, seed SEED; seven minutes
+test-kills: $(POSTGRESQL) /usr/bin/redis-server  ## Kill worker, triggerer and scheduler beneath 54 snapshots and restores; Celery, seed SEED; seven minutes
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m tests.faults.jobs --seed $(SEED) --write docs/measured/kills.md
 	@$(STAMP)
@@ -108,7 +114,7 @@ bench: install  ## Measure speed and cost compared with peers, into docs/measure
 	        missed="$$missed $$name"; \
 	    cat docs/measured/$$name.txt; done; $(STAMP); [ -z "$$missed" ] || { echo "Outside their bounds:$$missed"; exit 1; }
 
-bench-scale:  ## Measure pods, and 10 to 1,000 tasks on Celery, into docs/measured; needs root, nftables, redis-server, postgresql
+bench-scale: $(POSTGRESQL) /usr/bin/redis-server  ## Measure pods, and 10 to 1,000 tasks on Celery, into docs/measured; needs root and nftables
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/python -m benchmarks.pods
 	for size in 10 100 1000; do .venv-distributed/bin/python -m benchmarks.thousand --tasks $$size || exit 1; done

@@ -24,7 +24,7 @@ from benchmarks.fleets import HERE, RESULTS
 from benchmarks.processes import cpu_seconds
 from benchmarks.task_cost import preloading
 from harness.airflow import PrivateAirflow
-from tests.distributed.services import Services
+from harness.services import Services
 
 #: DAG, and its name in the table.
 FLEETS = {
@@ -167,13 +167,13 @@ def run(fleets: list[str], size: int, rounds: int, preload: bool, rows: list[Mea
         for _, _, box in boxes:
             stack.enter_context(box)
         services = stack.enter_context(Services())
-        environment = services.environment | stack.enter_context(preloading(preload))
+        environment = stack.enter_context(preloading(preload))
         airflow = PrivateAirflow(
             HERE / "scale_dags",
             connections={conn: box.connection for _, conn, box in boxes},
             environment=environment | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "8"},
             slots=16,
-            query=services.query,
+            database=services,
             celery_workers=2,
         )
         stack.enter_context(airflow)

@@ -64,7 +64,7 @@ def defer_all(airflow: PrivateAirflow, size: int, trigger: Callable[[int, int, f
     while airflow.query(sql, (run_id,))[0]["n"] < size and time.monotonic() < end:
         time.sleep(0.5)
     now = time.time()
-    with closing(sqlite3.connect(airflow.database, timeout=60)) as database, database:
+    with closing(sqlite3.connect(airflow.home / "airflow.db", timeout=60)) as database, database:
         sql = "SELECT id, map_index FROM task_instance WHERE run_id = ? AND task_id = 'wait' ORDER BY map_index"
         for task, number in database.execute(sql, (run_id,)).fetchall():
             sql = "INSERT INTO trigger (classpath, kwargs, created_date) VALUES (?, ?, ?)"

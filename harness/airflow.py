@@ -2,8 +2,8 @@
 A private Airflow, because only a real one shows what scheduler, triggerer and workers do with a token.
 
 Scheduler, triggerer, DAG processor and API server run on SQLite and LocalExecutor, in their own home directory and on a
-free loopback port. They are separate processes, which can be killed and started again. If the environment names another
-database and a broker, there can be Celery workers and several triggerers as well.
+free loopback port. They are separate processes, which can be killed and started again. With another database and a
+broker, there can be Celery workers and several triggerers as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from harness.commands import AirflowFailed, free_port
 from harness.components import Components
-from harness.database import Dags, Query, sqlite_query
+from harness.database import Dags, Sqlite
 from harness.rest import RestClient
 from harness.settings import environment as settings
 from harness.slots import SlotSampler
@@ -29,6 +29,7 @@ from harness.slots import SlotSampler
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from harness.database import Database
     from harness.runs import DagRunResult
 
 EXAMPLES = Path(__file__).parent.parent / "example_dags"
@@ -45,12 +46,12 @@ class PrivateAirflow:
     :param connections: connections by id, each in the format of `airflow connections import`
     :param environment: more environment variables for every component
     :param slots: how many tasks run at the same time
-    :param query: reads the metadata database, if `environment` names another than SQLite
+    :param database: another database than a SQLite file in the home directory
     :param triggerers: how many
-    :param celery_workers: how many; `environment` must then name the CeleryExecutor and its broker
+    :param celery_workers: how many; the database must be :class:`~harness.services.Services`, which has a broker
 
-    `home` is AIRFLOW_HOME, a temporary directory. `url` is the address of the user interface and of the API, `database`
-    the SQLite file. `starting` is the component that :meth:`start` waits for at the moment.
+    `home` is AIRFLOW_HOME, a temporary directory. `url` is the address of the user interface and of the API. `starting`
+    is the component that :meth:`start` waits for at the moment.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class PrivateAirflow:
         connections: Mapping[str, Mapping[str, Any]] | None = None,
         environment: Mapping[str, str] | None = None,
         slots: int = 16,
-        query: Query | None = None,
+        database: Database | None = None,
         triggerers: int = 1,
         celery_workers: int = 0,
     ) -> None:
@@ -68,14 +69,14 @@ class PrivateAirflow:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         self.home = Path(tempfile.mkdtemp(prefix="airflow-")).resolve()
-        self.database = self.home / "airflow.db"
+        self.database = database or Sqlite(self.home / "airflow.db")
+        self.query = self.database.query
         self.starting = ""
         self._connections = connections
         self._version_2 = self.version.startswith("2.")
         dags_folder = Path(dags_folder).resolve()
         variables = settings(self.home, dags_folder, url=self.url, fernet_key=self.fernet_key, slots=slots)
-        variables |= environment or {}
-        self.query = query or sqlite_query(self.database)
+        variables |= self.database.environment | dict(environment or {})
         self.rest = RestClient(self.url, self._version_2)
         self.components = Components(self.home, variables, self.rest, self.query, triggerers, celery_workers)
         self.slots = SlotSampler(self.query)

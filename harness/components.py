@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.commands import Commands
-from harness.settings import PATIENCE
+from harness.database import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

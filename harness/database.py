@@ -1,4 +1,4 @@
-"""Queries to the metadata database of an Airflow. Nothing here writes to it. Its times are in UTC."""
+"""The metadata database of an Airflow, and what it says of DAGs. Its times are in UTC."""
 
 from __future__ import annotations
 
@@ -14,22 +14,69 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+#: After SQLite's own 5 s the triggerer of a busy machine ends with "database is locked".
+PATIENCE = "?timeout=60"
+KEPT = "leak_watch"
+"""The table with a copy of what was written: columns `place` (table and column) and `value`."""
+
 
 class Query(Protocol):
-    """Runs SQL with a `?` for each parameter. Rows have their values by column name."""
+    """Runs SQL that only reads, with a `?` for each parameter. Rows have their values by column name."""
 
     def __call__(self, sql: str, params: Sequence[Any] = (), /) -> list[Any]: ...
 
 
-def sqlite_query(path: Path) -> Query:
-    """Queries to a SQLite file, which is opened read-only."""
+class Database(Protocol):
+    """A database; `environment` has the settings of an Airflow that uses it."""
 
-    def query(sql: str, params: Sequence[Any] = ()) -> list[Any]:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+    environment: dict[str, str]
+
+    def query(self, sql: str, params: Sequence[Any] = (), /) -> list[Any]:
+        """Run SQL as a :class:`Query` does."""
+
+    def write(self, sql: str, params: Sequence[Any] = (), /) -> None:
+        """Run a statement, with a `?` for each parameter."""
+
+    def tables(self) -> list[str]:
+        """The names of all tables."""
+
+    def keep_writes(self, shortest: int) -> None:
+        """Keep, in the table :data:`KEPT`, a copy of each text of this length or more that is written from now on."""
+
+
+class Sqlite:
+    """A SQLite file. What reads it opens it read-only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.environment = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{path}{PATIENCE}"}
+
+    def query(self, sql: str, params: Sequence[Any] = (), /) -> list[Any]:
+        with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=10)) as connection:
             connection.row_factory = sqlite3.Row
             return connection.execute(sql, params).fetchall()
 
-    return query
+    def write(self, sql: str, params: Sequence[Any] = (), /) -> None:
+        with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
+            connection.execute(sql, params)
+
+    def tables(self) -> list[str]:
+        rows = self.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        return [name for (name,) in rows]
+
+    def keep_writes(self, shortest: int) -> None:
+        script = [f"CREATE TABLE {KEPT} (place TEXT, value BLOB)"]
+        for table in self.tables():
+            columns = [row["name"] for row in self.query("SELECT * FROM pragma_table_info(?)", (table,))]
+            for event, changed in (("INSERT", ""), ("UPDATE", 'AND NEW."{0}" IS NOT OLD."{0}"')):
+                copies = " ".join(
+                    f"""INSERT INTO {KEPT} SELECT '{table}.{column}', NEW."{column}"
+                    WHERE length(NEW."{column}") >= {shortest} {changed.format(column)};"""
+                    for column in columns
+                )
+                script.append(f'CREATE TRIGGER "kept_{event}_{table}" AFTER {event} ON "{table}" BEGIN {copies} END')
+        with contextlib.closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
+            connection.executescript(f"BEGIN IMMEDIATE; {'; '.join(script)}; COMMIT")
 
 
 class Dags:

@@ -12,12 +12,13 @@ import base64
 import contextlib
 import json
 import re
-import sqlite3
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, quote_plus
+
+from harness.database import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -93,26 +94,14 @@ def needles(client_id: str, client_secret: str, tokens: Iterable[str]) -> dict[s
 
 def watch(airflow: PrivateAirflow) -> None:
     """Make the database keep a copy of every long text that is written from now on, with its table and column."""
-    with contextlib.closing(sqlite3.connect(airflow.database, timeout=30, isolation_level=None)) as database:
-        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-        script = ["CREATE TABLE leak_watch (place TEXT, value BLOB)"]
-        for (table,) in tables.fetchall():
-            columns = [row[1] for row in database.execute("SELECT * FROM pragma_table_info(?)", (table,))]
-            for event, changed in (("INSERT", ""), ("UPDATE", 'AND NEW."{0}" IS NOT OLD."{0}"')):
-                copies = " ".join(
-                    f"""INSERT INTO leak_watch SELECT '{table}.{column}', NEW."{column}"
-                    WHERE length(NEW."{column}") >= {SHORTEST} {changed.format(column)};"""
-                    for column in columns
-                )
-                script.append(f'CREATE TRIGGER "leak_{event}_{table}" AFTER {event} ON "{table}" BEGIN {copies} END')
-        database.executescript(f"BEGIN IMMEDIATE; {'; '.join(script)}; COMMIT")
+    airflow.database.keep_writes(SHORTEST)
 
 
 def search(needles: Mapping[str, Mapping[bytes, str]], airflow: PrivateAirflow, files: Iterable[Path] = ()) -> Findings:
     """
     Search every table, the copies of :func:`watch`, every file in the home directory, and some other files.
 
-    The home directory holds the database's raw files, the logs and the output of every process.
+    The home directory holds the raw files of a SQLite database, the logs and the output of every process.
     """
     pattern = Pattern(needles)
     leaks, searched = set(), 0
@@ -152,13 +141,13 @@ class Pattern:
 
 def _cells(airflow: PrivateAirflow) -> Iterator[tuple[str, bytes]]:
     columns: dict[str, list[bytes]] = defaultdict(list)
-    for (table,) in airflow.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'leak_watch'"):
+    for table in airflow.database.tables():
         for row in airflow.query(f'SELECT * FROM "{table}"'):
-            for column in row.keys():  # noqa: SIM118 - a sqlite3.Row iterates over its values
+            if table == KEPT:
+                columns[row["place"]].append(_bytes(row["value"]))
+                continue
+            for column in row.keys():  # noqa: SIM118 - a row iterates over its values
                 columns[f"{table}.{column}"].append(_bytes(row[column]))
-    if airflow.query("SELECT 1 FROM sqlite_master WHERE name = 'leak_watch'"):
-        for place, value in airflow.query("SELECT DISTINCT place, value FROM leak_watch"):
-            columns[place].append(_bytes(value))
     for place, values in columns.items():
         text = b"\n".join(values)
         yield place, text
@@ -175,7 +164,12 @@ def _files(home: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _bytes(value: object) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
+    # PostgreSQL's driver returns a buffer for binary data and parses JSON; in a copy, binary data is hexadecimal.
+    if isinstance(value, (bytes, memoryview)):
+        return bytes(value)
+    if isinstance(value, str) and value.startswith("\\x"):
+        return bytes.fromhex(value[2:])
+    return (value if isinstance(value, str) else json.dumps(value, default=str)).encode()
 
 
 def _decrypted(text: bytes, key: str) -> Iterator[bytes]:

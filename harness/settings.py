@@ -7,9 +7,6 @@ import secrets
 import sys
 from pathlib import Path
 
-#: After SQLite's own 5 s the triggerer of a busy machine ends with "database is locked".
-PATIENCE = "?timeout=60"
-
 
 def environment(home: Path, dags_folder: Path, *, url: str, fernet_key: str, slots: int) -> dict[str, str]:
     """Environment variables that configure Airflow 2.11 and 3.x. Each version ignores the options of the other."""
@@ -32,7 +29,9 @@ def environment(home: Path, dags_folder: Path, *, url: str, fernet_key: str, slo
         # Without an issuer 3.0 puts an empty list into each token, which PyJWT 2.10 and later refuses.
         "api_auth": {"jwt_secret": key, "jwt_issuer": url},
         "webserver": {"base_url": url, "secret_key": key, "warn_deployment_exposure": False},
-        "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db{PATIENCE}", "load_default_connections": False},
+        "database": {"load_default_connections": False},
+        # A task waits 5 s for a response of the API server, too little on a busy machine.
+        "workers": {"execution_api_timeout": 60},
         "dag_processor": {"refresh_interval": 5},
         "scheduler": {"dag_dir_list_interval": 5, "scheduler_idle_sleep_time": 0.5},
         "usage_data_collection": {"enabled": False},

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
 from harness.airflow import PrivateAirflow, with_examples
-from tests.distributed.services import Services
+from harness.services import Services
 from tests.fleets.conftest import ROOT
 
 TRIGGERS = 3
@@ -37,10 +37,9 @@ def airflow(services, sandbox, slow_sandbox, tmp_path_factory):
     with PrivateAirflow(
         dags,
         connections={"atlas_default": sandbox.connection, "atlas_slow": slow_sandbox.connection},
-        environment=services.environment
-        | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "8", "AIRFLOW__TRIGGERER__CAPACITY": str(TRIGGERS)},
+        environment={"AIRFLOW__CELERY__WORKER_CONCURRENCY": "8", "AIRFLOW__TRIGGERER__CAPACITY": str(TRIGGERS)},
         slots=16,
-        query=services.query,
+        database=services,
         triggerers=2,
         celery_workers=2,
     ) as running:

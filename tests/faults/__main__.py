@@ -34,7 +34,7 @@ from airflow_provider_atlas.oauth.token import fingerprint
 from airflow_provider_atlas.sandbox import Sandbox
 from harness.airflow import PrivateAirflow, with_examples
 from harness.commands import AirflowFailed
-from tests.distributed.services import Services
+from harness.services import Services
 from tests.faults.outcomes import is_breach, outcome
 from tests.fleets.conftest import ROOT
 
@@ -258,8 +258,8 @@ def main() -> int:
         with PrivateAirflow(
             with_examples(ROOT / "tests" / "fleets" / "dags", Path(dags)),
             connections={"atlas_default": sandbox.connection | {"extra": extra}},
-            environment=services.environment | detection,
-            query=services.query,
+            environment=detection,
+            database=services,
             slots=10,
             celery_workers=2,
         ) as airflow:

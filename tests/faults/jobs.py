@@ -23,7 +23,7 @@ from airflow_provider_atlas.sandbox import Sandbox, clusters
 from airflow_provider_atlas.sandbox.jobs import Job
 from harness.airflow import PrivateAirflow
 from harness.commands import AirflowFailed
-from tests.distributed.services import Services
+from harness.services import Services
 from tests.faults.__main__ import DETECT_SOON
 
 PROCESSES = ("worker", "triggerer", "scheduler")
@@ -135,8 +135,8 @@ def main() -> int:
         with PrivateAirflow(
             Path(__file__).parent / "dags",
             connections={"atlas_default": sandbox.connection | {"extra": {"cache_scope": "deployment"}}},
-            environment=services.environment | detection,
-            query=services.query,
+            environment=detection,
+            database=services,
             slots=10,
             celery_workers=2,
         ) as airflow:

@@ -14,7 +14,6 @@ import json
 import os
 import select
 import signal
-import sqlite3
 import subprocess
 import sys
 
@@ -29,6 +28,7 @@ from airflow_provider_atlas.oauth.client import TokenClient
 from airflow_provider_atlas.sandbox import Sandbox
 from harness import processes
 from harness.airflow import EXAMPLES
+from harness.database import Sqlite
 from harness.settings import environment
 from tests.fleets.conftest import ROOT
 
@@ -88,13 +88,13 @@ class Driver:
         account = ServiceAccount(sandbox.client_id, sandbox.client_secret, sandbox.url)
         self._deployment = SharedToken(account, self, pytest.fail, pytest.fail, max_wait=0)
         self._key = Fernet.generate_key()
-        self._database, self._log = home / "airflow.db", home / "driver.log"
+        self._database, self._log = Sqlite(home / "airflow.db"), home / "driver.log"
         nowhere = "http://127.0.0.1:1"  # dag.test() has the execution API in its own process
         settings = environment(home, EXAMPLES, url=nowhere, fernet_key=self._key.decode(), slots=1)
         # A worker that makes no progress ends by itself, even if the test that started it has ended.
         # A holder that was killed holds the others up for as long as two time-outs last.
         conn = sandbox.connection | {"extra": {"max_wait": 30, "timeout": 2}}
-        env = settings | {"AIRFLOW_CONN_ATLAS_DEFAULT": json.dumps(conn)}
+        env = settings | self._database.environment | {"AIRFLOW_CONN_ATLAS_DEFAULT": json.dumps(conn)}
         with self._log.open("w") as log:
             migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
             subprocess.run(migrate, env=env, stdout=log, stderr=log, check=True)
@@ -142,8 +142,7 @@ class Driver:
 
     def read(self, name) -> str:
         """A Variable, read from the database."""
-        with contextlib.closing(sqlite3.connect(self._database)) as database:
-            ((value,),) = database.execute("SELECT val FROM variable WHERE key = ?", [name])
+        ((value,),) = self._database.query("SELECT val FROM variable WHERE key = ?", [name])
         return Fernet(self._key).decrypt(value).decode()
 
 

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,11 +38,11 @@ def sandboxes():
 
 
 @pytest.fixture(scope="module")
-def airflow(sandboxes, tmp_path_factory):
+def airflow(sandboxes, postgres, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     shutil.copy(Path(__file__).parent / "dags" / "waiting.py", dags)
     connections = {name: box.connection for name, box in sandboxes.items()}
-    with PrivateAirflow(dags, connections=connections, slots=16) as running:
+    with PrivateAirflow(dags, connections=connections, slots=16, database=postgres) as running:
         leaks.watch(running)
         yield running
 
@@ -106,19 +105,15 @@ def test_a_cleared_deferred_task_restarts_and_one_marked_failed_or_timed_out_end
     while len(rows := airflow.query(sql, (run_id,))) < 3:
         assert time.monotonic() < deadline, "no task was deferred"
         time.sleep(0.2)
-    trigger = "SELECT trigger_id FROM task_instance WHERE run_id = ? AND state = 'deferred' AND map_index = ?"
-    cleared = (run_id, rows[0]["map_index"])
-    before = airflow.query(trigger, cleared)[0]["trigger_id"]
-    request = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [["call", cleared[1]]]}
+    before, cleared = deferred(airflow), rows[0]["map_index"]
+    request = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [["call", cleared]]}
     airflow.rest.request("POST", "/dags/wait_deferred/clearTaskInstances", request)
-    while (now := airflow.query(trigger, cleared)) == [] or now[0]["trigger_id"] == before:
+    while deferred(airflow) == before:
         assert time.monotonic() < deadline, "the cleared task did not defer again"
         time.sleep(0.2)
     timed_out = rows.pop()["map_index"]
-    with closing(sqlite3.connect(airflow.database, timeout=30)) as database, database:
-        now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
-        sql = "UPDATE task_instance SET trigger_timeout = ? WHERE run_id = ? AND map_index = ?"
-        database.execute(sql, (now, run_id, timed_out))
+    sql = "UPDATE task_instance SET trigger_timeout = ? WHERE run_id = ? AND map_index = ?"
+    airflow.database.write(sql, (datetime.now(UTC), run_id, timed_out))
     for row in rows:
         path = f"/dags/wait_deferred/dagRuns/{run_id}/taskInstances/call/{row['map_index']}"
         airflow.rest.request("PATCH", path, {"new_state": "failed"})

@@ -49,7 +49,7 @@ def script(tmp_path):
 @pytest.fixture
 def airflow(private):
     made = private()
-    with contextlib.closing(sqlite3.connect(made.database)) as database:
+    with contextlib.closing(sqlite3.connect(made.database.path)) as database:
         database.executescript(TABLES)
     return made
 
@@ -59,7 +59,7 @@ def write(airflow):
     """Runs SQL statements; one statement may have parameters."""
 
     def write(*statements, values=()):
-        with contextlib.closing(sqlite3.connect(airflow.database)) as database, database:
+        with contextlib.closing(sqlite3.connect(airflow.database.path)) as database, database:
             for sql in statements:
                 database.execute(sql, values)
 

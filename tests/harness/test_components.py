@@ -22,7 +22,8 @@ def test_a_component_is_ready_when_its_own_job_runs_and_not_that_of_its_predeces
 
 def test_the_first_of_two_triggerers_is_ready_when_two_jobs_were_started_after_it(private, monkeypatch):
     rows: list[str] = []
-    components = private(triggerers=2, celery_workers=1, query=lambda sql, params: rows).components
+    components = private(triggerers=2, celery_workers=1).components
+    monkeypatch.setattr(components, "_query", lambda sql, params: rows)
     monkeypatch.setattr(components, "tail", lambda name: "")
     assert components.names[:5] == ["scheduler", "triggerer", "triggerer.2", "celery-worker", "api-server"]
     for second, name in enumerate(("scheduler", "triggerer", "triggerer.2")):

@@ -132,7 +132,7 @@ def test_text_that_was_encrypted_with_another_key_is_not_decrypted(airflow, writ
 
 @pytest.mark.parametrize("value", [SECRET, SECRET.encode(), json.dumps(SECRET)])
 def test_plain_text_is_found_in_a_row_and_in_the_raw_files_of_the_database(airflow, value):
-    with contextlib.closing(sqlite3.connect(airflow.database)) as database:
+    with contextlib.closing(sqlite3.connect(airflow.database.path)) as database:
         database.execute("INSERT INTO xcom VALUES (?)", (value,))
         database.commit()
         assert {leak.place for leak in found(airflow)} == {"xcom.value", "airflow.db-wal"}
@@ -167,7 +167,7 @@ def test_every_file_of_the_home_directory_and_other_files_are_searched_and_count
         Leak("logs/run_id=1/attempt=1.log", "secret as plain text"),
         Leak("sandbox.log", "secret as URL-encoded"),
     ]
-    size = sum(path.stat().st_size for path in (log, other, airflow.database))
+    size = sum(path.stat().st_size for path in (log, other, airflow.database.path))
     assert search({}, airflow, [other]).searched >= size
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from airflow_provider_atlas.sandbox import Sandbox
 from harness.airflow import HANGS, PrivateAirflow
-from tests.distributed.services import Postgres
+from harness.services import Postgres
 
 WORKERS = 8
 ROUNDS = {"cold": 20, "expired": 10, "stale": 10}
@@ -125,9 +125,9 @@ def played():
             connections={conn: connection(sandbox) for conn in ["atlas_modules", *chain(*map(names, ROUNDS))]},
             # The masker keeps each text of a Variable with such a name, and gets slower with each: by this many tokens
             # within minutes a round of 3.0 took 12 s instead of 2 s.
-            environment=postgres.environment | {"AIRFLOW__CORE__HIDE_SENSITIVE_VAR_CONN_FIELDS": "False"},
+            environment={"AIRFLOW__CORE__HIDE_SENSITIVE_VAR_CONN_FIELDS": "False"},
             slots=WORKERS,
-            query=postgres.query,
+            database=postgres,
         )
         stack.enter_context(airflow)
         run_id = airflow.trigger("rounds", {"workers": WORKERS, "address": address})

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from harness.commands import AirflowFailed, Commands, free_port
+from harness.database import KEPT
 
 USER = "postgres"
 """PostgreSQL refuses to run as root; Debian's package makes this user for it."""
@@ -20,9 +22,9 @@ USER = "postgres"
 
 class Postgres:
     """
-    A context manager around a server and a connection to it. It leaves no process and no file.
+    A context manager around a server, which is a :class:`~harness.database.Database`. It leaves no process and no file.
 
-    `environment` has the settings of an Airflow that uses it; `password` is the secret in it.
+    `password` is the secret in its `environment`.
     """
 
     def __init__(self) -> None:
@@ -48,11 +50,36 @@ class Postgres:
         self._components.stop()
         shutil.rmtree(self._home)
 
-    def query(self, sql, params=()):
-        """Rows of the database, which have positions and column names as SQLite's have. The placeholder is also `?`."""
+    def query(self, sql: str, params: Sequence[Any] = (), /) -> list[Any]:
+        """Rows of the database, which have positions and column names as SQLite's have."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql.replace("?", "%s"), tuple(params) or None)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
+
+    def write(self, sql: str, params: Sequence[Any] = (), /) -> None:
+        import psycopg2
+
+        with contextlib.closing(psycopg2.connect(f"postgresql://{self._login}")) as connection, connection:
+            connection.cursor().execute(sql.replace("?", "%s"), tuple(params) or None)
+
+    def tables(self) -> list[str]:
+        return [name for (name,) in self.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+
+    def keep_writes(self, shortest: int) -> None:
+        triggers = [
+            f'CREATE TRIGGER kept AFTER INSERT OR UPDATE ON "{table}" FOR EACH ROW EXECUTE FUNCTION keep_writes();'
+            for table in self.tables()
+        ]
+        self.write(f"""
+            CREATE TABLE {KEPT} (place text, value text);
+            CREATE FUNCTION keep_writes() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                INSERT INTO {KEPT} SELECT TG_TABLE_NAME || '.' || key, value FROM jsonb_each_text(to_jsonb(NEW))
+                WHERE length(value) >= {shortest} AND value IS DISTINCT FROM to_jsonb(OLD) ->> key;
+                RETURN NULL;
+            END $$;
+            {"".join(triggers)}
+        """)
 
     def pause_database(self, seconds: float) -> None:
         """Stop PostgreSQL's processes for a while: connections stay open, and no query gets a response."""
