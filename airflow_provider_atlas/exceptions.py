@@ -248,6 +248,16 @@ class ClientSecretsInUse(AtlasError, AirflowFailException):
     remedy = "Delete the one in Atlas that the connection does not hold, once nobody uses it, and run this task again."
 
 
+class RotatedElsewhere(AtlasError, AirflowFailException):
+    """A rotation through another connection has recorded which client secrets the service account has."""
+
+    summary = "The client secret of this service account is rotated through another connection"
+    remedy = (
+        "Two rotations would delete each other's secrets: remove one of them. If the other connection is gone, remove "
+        "the Variable atlas_rotation_... of this service account."
+    )
+
+
 class SecretStoreUnavailable(AtlasError):
     """The store of the client secret cannot be written. Whether a write that failed had its effect is not known."""
 

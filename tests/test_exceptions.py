@@ -16,6 +16,7 @@ FINAL = {
     "AtlasJobFailed",
     "CertificateRefused",
     "ClientSecretsInUse",
+    "RotatedElsewhere",
     "InvalidCall",
     "InvalidClient",
     "InvalidConnection",

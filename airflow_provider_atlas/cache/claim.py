@@ -96,9 +96,14 @@ class Claim:
             if self._nonce is not None:
                 self._release()
 
-    def stands(self) -> bool:
-        """Whether this holder may still write: not replaced, and in time, also if the look took long."""
-        return self._read(self._holder_name).get("nonce") == self._nonce and self._monotonic() < self._ends
+    def stands(self, seconds: float = 0.0) -> bool:
+        """
+        Whether this holder may still write: not replaced, and in time, also if the look took long.
+
+        :param seconds: that the write may take.
+        """
+        entry = _parse(read_surely(self._store, self._holder_name, self._sleep))
+        return entry.get("nonce") == self._nonce and self._monotonic() + seconds < self._ends
 
     def remove(self) -> None:
         """Release, and leave nothing behind."""
@@ -183,6 +188,16 @@ class Claim:
 
     def _read(self, name: str) -> dict[str, Any]:
         return _parse(self._store.read(name))
+
+
+def read_surely(store: Store, name: str, sleep: Callable[[float], None]) -> str | None:
+    """Read what should be there: a text that one read does not find is looked for again."""
+    text = store.read(name)
+    for _ in range(READS - 1):
+        if text is None:
+            sleep(PAUSE)
+            text = store.read(name)
+    return text
 
 
 def _parse(text: str | None) -> dict[str, Any]:

@@ -87,7 +87,8 @@ class Store(Protocol):
 class Variables:
     """:class:`Store` on Airflow's Variables."""
 
-    description = "Written by airflow-provider-atlas. Holds sealed Atlas tokens, if any; remove it at will."
+    def __init__(self, description: str = "Holds sealed Atlas tokens, if any; remove it at will.") -> None:
+        self._description = f"Written by airflow-provider-atlas. {description}"
 
     def read(self, name: str) -> str | None:
         """See :class:`Store`. On Airflow 3 a backend that fails reads as not found."""
@@ -109,7 +110,7 @@ class Variables:
         from airflow.providers.common.compat.sdk import Variable
 
         try:
-            Variable.set(name, text, description=self.description)
+            Variable.set(name, text, description=self._description)
         except Exception as error:  # noqa: BLE001 - see above
             failure = type(error).__name__
         else:

@@ -42,6 +42,10 @@ class ClientSecret:
         """How long it is still valid; negative once it has expired."""
         return self.expires_at - (now or datetime.now(UTC))
 
+    def has_expired(self) -> bool:
+        """Whether it is valid no longer."""
+        return self.left() <= timedelta(0)
+
     def __str__(self) -> str:
         used = "never used" if self.last_used_at is None else f"last used {self.last_used_at:%Y-%m-%d %H:%M} UTC"
         return f"{self.id} (created {self.created_at:%Y-%m-%d}, expires {self.expires_at:%Y-%m-%d}, {used})"

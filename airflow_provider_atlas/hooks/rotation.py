@@ -23,26 +23,28 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_atlas import metrics
-from airflow_provider_atlas.cache.claim import Claim
+from airflow_provider_atlas.cache.claim import Claim, read_surely
 from airflow_provider_atlas.cache.refusals import SKEW
-from airflow_provider_atlas.cache.variables import Store, Variables, not_kept, rotation_names_for
+from airflow_provider_atlas.cache.variables import Variables, not_kept, rotation_names_for
 from airflow_provider_atlas.exceptions import (
     AtlasApiError,
     AtlasError,
     ClientSecretsInUse,
     ConnectionNotFound,
     InvalidClient,
+    RotatedElsewhere,
     RotationUnderWay,
     SecretNotStored,
     SecretStoreUnavailable,
+    StoreUnavailable,
 )
 from airflow_provider_atlas.hooks.tokens import Tokens
 
@@ -58,6 +60,8 @@ log = logging.getLogger(__name__)
 HOLD = 300.0
 #: Seconds for which the store may fail, and the new secret take to show in the connection and to be accepted by Atlas.
 SETTLING = 60.0
+#: Seconds that a write of the store may take. None begins later than that before the claim ends.
+WRITE = 100.0
 #: Seconds between two looks.
 POLL = 2.0
 #: A secret is unused once it was not used for so many seconds: its last token has expired, by every clock.
@@ -74,6 +78,7 @@ class Memory:
     :param before: the ids before a creation that has not ended yet; ``None`` if none has begun.
     :param began: when that creation began, epoch seconds.
     :param stored: fingerprint of the connection's secret at that time.
+    :param conn_id: the connection through which the account is rotated.
     """
 
     known: dict[str, str] = field(default_factory=dict)
@@ -81,23 +86,24 @@ class Memory:
     before: list[str] | None = None
     began: float = 0.0
     stored: str = ""
+    conn_id: str = ""
 
     @classmethod
-    def load(cls, account: ServiceAccount, store: Store | None = None) -> Memory:
+    def parse(cls, text: str | None) -> Memory:
         """Read what is recorded; nothing, if it cannot be understood."""
         try:
-            entry = json.loads((store or Variables()).read(rotation_names_for(account).record) or "{}")
-            memory = cls(**entry)
+            memory = cls(**json.loads(text or "{}"))
             dict.fromkeys((*memory.known.items(), *(memory.before or ())))
             return replace(memory, rotated_at=float(memory.rotated_at), began=float(memory.began))
         except (ValueError, TypeError, AttributeError, RecursionError):
             return cls()
 
     def current(self, account: ServiceAccount, secrets: list[ClientSecret]) -> ClientSecret | None:
-        """Which secret in Atlas is the account's own: the recorded one, or the only one that can be."""
+        """Which secret in Atlas is the account's own: the recorded one, or the only one that can be, if it works."""
         mark = fingerprint(account)
         recorded = [secret for secret in secrets if self.known.get(secret.id) == mark]
-        possible = recorded or [secret for secret in secrets if secret.id not in self.known]
+        unknown = [secret for secret in secrets if secret.id not in self.known]
+        possible = recorded or [secret for secret in unknown if not secret.has_expired()] or unknown
         return possible[0] if len(possible) == 1 else None
 
 
@@ -134,7 +140,7 @@ class Rotation:
         self._store = store
         self._valid_for = valid_for
         self._rotate_before = rotate_before
-        self._variables = Variables()
+        self._variables = Variables("Tells which client secret a connection has; keep it.")
         self._retired: list[str] = []
 
     def run(self) -> dict[str, Any] | None:
@@ -143,25 +149,28 @@ class Rotation:
 
         :return: ``secret_id`` and ``expires_at`` of the secret in use, ``retired``; ``None`` if nothing was to do.
         :raises ClientSecretsInUse: if both slots are taken and it is not certain which secret nobody uses.
+        :raises RotatedElsewhere: if the account is rotated through another connection.
         """
         self._names = rotation_names_for(self._read().account)
         with self._claimed() as self._claim:
             settings = self._read()  # another run may have stored a new secret while this one waited
-            memory = Memory.load(settings.account, self._variables)
+            memory = Memory.parse(read_surely(self._variables, self._names.record, time.sleep))
+            if memory.conn_id not in ("", self._conn_id):
+                raise RotatedElsewhere(f"The service account is rotated through the connection {memory.conn_id}")
             finished = memory.before is not None and self._finish(memory, settings)
-            secrets = self._retire(memory, settings.account)
+            secrets = self._api.read()
             current = memory.current(settings.account, secrets)
             if current is None:
                 listed = " and ".join(map(str, secrets)) or "none in Atlas"
                 raise ClientSecretsInUse(f"It is not known which client secret the connection holds: {listed}")
+            self._know(memory, current, settings)
+            secrets = self._retire(memory, current, secrets)
             due = current.left() <= self._rotate_before
             if due:
                 others = " and ".join(str(secret) for secret in secrets if secret.id != current.id)
                 if others:
                     raise ClientSecretsInUse(f"The connection holds {current.id}, and {others} takes the other slot")
                 current = self._rotate(memory, settings, current)
-            else:
-                self._know(memory, current, settings)
             metrics.days_left(settings.account.client_id, current.left() / timedelta(days=1))
             if not (due or finished or self._retired):
                 return None
@@ -181,6 +190,8 @@ class Rotation:
             return True
         for secret in new:
             if self._is_lost(memory, secret, mark):
+                if secret.id in memory.known:  # it may be stored after all, and not show here yet
+                    self._write(settings.account, settings.account.client_secret)
                 log.info("Deleting the client secret %s: an earlier run ended before it was stored.", secret.id)
                 self._delete(secret.id)
                 memory.known.pop(secret.id, None)
@@ -197,16 +208,14 @@ class Rotation:
         late = secret.created_at.timestamp() - memory.began
         return mark == memory.stored and secret.last_used_at is None and -SKEW < late < HOLD + SKEW
 
-    def _retire(self, memory: Memory, account: ServiceAccount) -> list[ClientSecret]:
+    def _retire(self, memory: Memory, current: ClientSecret, secrets: list[ClientSecret]) -> list[ClientSecret]:
         """Delete what nobody uses any more; return what is left."""
-        secrets, now = self._api.read(), datetime.now(UTC)
-        current = memory.current(account, secrets)
         for secret in secrets:
-            if current is None or secret.id == current.id:
+            if secret.id == current.id:
                 continue
-            if secret.left(now) <= timedelta(0):
+            if secret.has_expired():
                 why = "it has expired"
-            elif secret.id in memory.known and self._is_unused(memory, secret, now):
+            elif secret.id in memory.known and self._is_unused(memory, secret):
                 why = "the connection has another one, and this one is no longer used"
             else:
                 log.info("The client secret %s stays for now.", secret)
@@ -220,9 +229,9 @@ class Rotation:
         return [secret for secret in secrets if secret.id not in self._retired]
 
     @staticmethod
-    def _is_unused(memory: Memory, secret: ClientSecret, now: datetime) -> bool:
+    def _is_unused(memory: Memory, secret: ClientSecret) -> bool:
         last = max((secret.last_used_at or secret.created_at).timestamp(), memory.rotated_at)
-        return now.timestamp() - last > UNUSED
+        return time.time() - last > UNUSED
 
     # A new secret.
 
@@ -236,7 +245,8 @@ class Rotation:
         try:
             new, value = self._api.create(self._valid_for)
         except AtlasApiError as error:
-            if error.status is not None and 400 <= error.status < 500:  # nothing was created
+            # Nothing was created, except perhaps before a time-out (408).
+            if error.status is not None and 400 <= error.status < 500 and error.status != 408:
                 memory.before = None
                 self._save(memory)
             raise
@@ -255,14 +265,14 @@ class Rotation:
         return new
 
     def _write(self, account: ServiceAccount, value: str) -> None:
-        """Write the new secret. Nobody else has it, so a store that fails is asked again for some time."""
-        failure = None
+        """Write a secret. Nobody else has a new one, so a store that fails is asked again for some time."""
+        failure: AtlasError | None = None
         for _ in self._looks():
-            self._check_claim()
             try:
+                self._check_claim(WRITE)
                 self._guarded(lambda: self._store.write(self._conn_id, account.client_id, value, account.client_secret))
                 return
-            except SecretStoreUnavailable as error:
+            except (SecretStoreUnavailable, StoreUnavailable) as error:
                 if failure is None:
                     log.warning("%s Trying again for %.0f s.", error, SETTLING)
                 failure = error
@@ -280,16 +290,20 @@ class Rotation:
         raise SecretNotStored()
 
     def _verify(self, settings: Settings) -> None:
-        """Request a token with the new secret and revoke it."""
-        tokens, failure = Tokens(settings), None
+        """Try the new secret until Atlas accepts it."""
+        failure = None
         for _ in self._looks():
             try:
-                token = tokens.generate(settings.max_wait)
-                tokens.revoke_or_warn(token, settings.max_wait)
-                return
-            except InvalidClient as error:  # Atlas may need a moment
+                return self._try(settings)
+            except InvalidClient as error:
                 failure = error
         raise failure or InvalidClient()
+
+    @staticmethod
+    def _try(settings: Settings) -> None:
+        """Request a token with the connection's secret and revoke it."""
+        tokens = Tokens(settings)
+        tokens.revoke_or_warn(tokens.generate(settings.max_wait), settings.max_wait)
 
     @staticmethod
     def _looks() -> Iterator[None]:
@@ -302,8 +316,10 @@ class Rotation:
     # The record and the claim.
 
     def _know(self, memory: Memory, current: ClientSecret, settings: Settings) -> None:
-        """Record, while it is certain, which secret is the connection's."""
+        """Record, while it is certain, which secret is the connection's. One that has expired cannot be tried."""
         if memory.known.get(current.id) != fingerprint(settings.account):
+            if not current.has_expired():
+                self._try(settings)
             memory.known[current.id] = fingerprint(settings.account)
             self._save(memory)
 
@@ -315,6 +331,8 @@ class Rotation:
         self._save(memory)
 
     def _save(self, memory: Memory) -> None:
+        self._check_claim()
+        memory.conn_id = self._conn_id
         text = json.dumps(asdict(memory))
         self._variables.write(self._names.record, text)
         if self._variables.read(self._names.record) != text:
@@ -336,8 +354,8 @@ class Rotation:
             failure = type(error).__name__
         raise SecretStoreUnavailable(f"The store of the client secret cannot be written ({failure})")
 
-    def _check_claim(self) -> None:
-        if not self._claim.stands():
+    def _check_claim(self, seconds: float = 0.0) -> None:
+        if not self._claim.stands(seconds):
             raise RotationUnderWay("This run took longer than it may, and another one may be under way")
 
     @contextmanager
@@ -357,7 +375,8 @@ class Rotation:
                 with claim.held(HOLD) as ours:
                     if ours:
                         yield claim
-                        claim.remove()
+                        with suppress(StoreUnavailable):  # it goes stale
+                            claim.remove()
                         return
             if time.monotonic() > end:
                 raise RotationUnderWay()

@@ -53,7 +53,8 @@ class AtlasSecretExpirySensor(BaseSensorOperator):
     @cleared
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once."""
-        from airflow_provider_atlas.exceptions import AtlasApiError
+        from airflow_provider_atlas.cache.variables import Variables, rotation_names_for
+        from airflow_provider_atlas.exceptions import AtlasApiError, StoreUnavailable
         from airflow_provider_atlas.hooks.rotation import Memory
 
         with AtlasServiceAccountHook(self.atlas_conn_id) as hook:
@@ -61,7 +62,11 @@ class AtlasSecretExpirySensor(BaseSensorOperator):
         account = hook.settings.account
         if not secrets:
             raise AtlasApiError("Atlas lists no client secret of the service account")
-        secret = Memory.load(account).current(account, secrets) or min(secrets, key=lambda each: each.expires_at)
+        try:
+            memory = Memory.parse(Variables().read(rotation_names_for(account).record))
+        except StoreUnavailable:
+            memory = Memory()
+        secret = memory.current(account, secrets) or min(secrets, key=lambda each: each.expires_at)
         left = secret.left()
         metrics.days_left(account.client_id, left / timedelta(days=1))
         if left > self.within:

@@ -26,7 +26,7 @@ class SecretStore(Protocol):
 
     def write(self, conn_id: str, client_id: str, new: str, previous: str) -> None:
         """
-        Replace the client secret.
+        Replace the client secret. If the previous one is written again, to undo a write, both are the same.
 
         :param conn_id: id of the connection that is read from this store.
         :param client_id: the service account's.

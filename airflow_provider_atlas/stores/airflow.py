@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_atlas.exceptions import SecretStoreUnavailable
+from airflow_provider_atlas.stores.shapes import is_same
 
 
 class AirflowStore:
@@ -25,7 +26,7 @@ class AirflowStore:
     def check(self, conn_id: str, client_id: str) -> None:
         """See ``SecretStore``. Writes the connection's type, which stays the same."""
         stored = self._call("GET", _path(conn_id))
-        if stored.get("login") != client_id:
+        if not is_same(stored.get("login"), client_id):
             raise SecretStoreUnavailable("The connection in Airflow's database must have the same client id")
         self._patch(conn_id, conn_type=stored.get("conn_type"))
 

@@ -47,6 +47,9 @@ class AwsSecretsManagerStore:
 
     def _hook(self) -> Any:
         from airflow.providers.amazon.aws.hooks.secrets_manager import SecretsManagerHook
+        from botocore.config import Config
 
+        # Botocore's own five attempts of a minute could store a secret when the rotation's time is over.
+        config = Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 1})
         hook: Any = SecretsManagerHook
-        return hook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
+        return hook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, config=config)

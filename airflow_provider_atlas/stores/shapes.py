@@ -41,8 +41,13 @@ def replaced(entry: Mapping[str, Any], client_id: str, new: str, previous: str) 
 
 
 def _check(found: object, client_id: str) -> None:
-    if found != client_id:
+    if not is_same(found, client_id):
         raise SecretStoreUnavailable("The entry in the store must be of the same service account as the connection")
+
+
+def is_same(login: object, client_id: str) -> bool:
+    """Whether a login is the client id: a connection's fields are read without the white space around them."""
+    return isinstance(login, str) and login.strip() == client_id
 
 
 def _with_previous(extra: object, previous: str) -> Any:

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from airflow_provider_atlas.cache.claim import PAUSE, STALE, Claim
+from airflow_provider_atlas.cache.claim import PAUSE, READS, STALE, Claim
 from airflow_provider_atlas.cache.refusals import SKEW
 from airflow_provider_atlas.exceptions import StoreUnavailable
 from tests.cache.fakes import MemoryStore, StepsOf, Tasks
@@ -198,9 +198,11 @@ def test_a_new_candidate_after_a_killed_holder_is_respected(claim, store, clock)
         (lambda store, clock: clock.sleep(SECONDS), False),
         (lambda store, clock: holder(store), False),
         (lambda store, clock: store.texts.clear(), False),
+        (lambda store, clock: store.missed.update(holder=READS), False),
+        (lambda store, clock: store.missed.update(holder=READS - 1), True),
         (lambda store, clock: candidate(store), True),
     ],
-    ids=["at once", "in time", "too late", "replaced", "holder not found", "another candidate"],
+    ids=["at once", "in time", "too late", "replaced", "gone", "not found", "found in the end", "another candidate"],
 )
 def test_a_holder_may_write_in_time_and_while_it_was_not_replaced(claim, store, clock, change, stands):
     with claim.held(SECONDS) as ours:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_atlas.cache.claim import Claim
+from airflow_provider_atlas.cache.claim import READS, Claim
 from airflow_provider_atlas.cache.content import Content, decode, encode
 from airflow_provider_atlas.cache.stored import WRITES, Overtaken, StoredTokens
 from airflow_provider_atlas.exceptions import StoreUnavailable
@@ -178,7 +178,7 @@ def test_a_holder_that_took_longer_than_it_stated_writes_nothing(stored, store, 
     elif late == "replaced":
         store.texts[names.holder] = '{"nonce": "another"}'
     else:
-        store.missed[names.holder] = 1
+        store.missed[names.holder] = READS
     texts = dict(store.texts)
     store.calls.clear()
     with pytest.raises(Overtaken):

@@ -15,7 +15,7 @@ from tests.fleets.conftest import airflow_with_a_store
 
 pytestmark = pytest.mark.long
 #: More than a rotation has; those of the last accounts are not killed.
-STEPS = 22
+STEPS = 26
 KILLS = [(number, when) for number in range(STEPS) for when in ("before", "after")]
 DAY = 86_400.0
 

@@ -70,10 +70,9 @@ class World:
         self._patch = patch
         ours = SimpleNamespace(time=lambda: self.now, monotonic=lambda: self.now, sleep=self.sleep)
         patch.setattr(rotation, "time", ours)
-        patch.setattr(rotation, "datetime", self._datetime(rotation.datetime))
         patch.setattr(client_secrets, "datetime", self._datetime(client_secrets.datetime))
         patch.setattr(claim, "PAUSE", 0.5)
-        patch.setattr(rotation, "Variables", lambda: Stepping(self.variables, self.steps))
+        patch.setattr(rotation, "Variables", lambda *_: Stepping(self.variables, self.steps))
         patch.setattr(ClientSecrets, "create", self._stepping("create", ClientSecrets.create))
         patch.setattr(ClientSecrets, "delete", self._stepping("delete", ClientSecrets.delete))
         patch.setattr(tokens.Tokens, "generate", self._stepping("generate", tokens.Tokens.generate))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 
 from airflow_provider_atlas import exceptions, metrics
-from airflow_provider_atlas.hooks import rotation
-from airflow_provider_atlas.hooks.rotation import Memory, fingerprint
+from airflow_provider_atlas.cache import variables
+from airflow_provider_atlas.hooks.rotation import fingerprint
 from airflow_provider_atlas.sensors.secret import AtlasSecretExpirySensor
 
 
 @pytest.fixture(autouse=True)
-def variables(store, mocker):
-    mocker.patch.object(rotation, "Variables", lambda: store)
+def in_memory(store, mocker):
+    mocker.patch.object(variables, "Variables", lambda: store)
 
 
 @pytest.fixture
@@ -50,16 +51,25 @@ def test_its_xcom_has_the_id_and_the_time(atlas_sandbox, org_id, hook):
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-def test_of_two_secrets_it_is_the_recorded_one_else_the_first_to_expire(
-    atlas_sandbox, org_id, hook, recorded, store, mocker
-):
+def test_of_two_secrets_it_is_the_recorded_one_else_the_first_to_expire(atlas_sandbox, org_id, hook, recorded, store):
     atlas_sandbox.add_secret(atlas_sandbox.client_id)
     expire_in(atlas_sandbox, 30)
     expire_in(atlas_sandbox, 3, number=1)
     ids = [secret.id for secret in atlas_sandbox.accounts[atlas_sandbox.client_id].secrets]
     if recorded:
-        mocker.patch.object(Memory, "load", lambda account: Memory({ids[0]: fingerprint(account)}))
+        account = hook.settings.account
+        store.texts[variables.rotation_names_for(account).record] = json.dumps(
+            {"known": {ids[0]: fingerprint(account)}}
+        )
     assert bool(look(org_id)) is not recorded
+
+
+def test_variables_that_cannot_be_read_leave_the_first_to_expire(atlas_sandbox, org_id, store):
+    atlas_sandbox.add_secret(atlas_sandbox.client_id)
+    expire_in(atlas_sandbox, 30)
+    expire_in(atlas_sandbox, 3, number=1)
+    store.down = True
+    assert look(org_id)
 
 
 def test_a_look_leaves_no_token(atlas_sandbox, org_id, hook):

@@ -31,8 +31,8 @@ NEW = "mdb_sa_sk_New"
             },
         ),
         (
-            {"login": CLIENT_ID, "password": CLIENT_SECRET, "extra": {"timeout": 5, "previous_secret": "x"}},
-            {"login": CLIENT_ID, "password": NEW, "extra": {"timeout": 5, "previous_secret": CLIENT_SECRET}},
+            {"login": f"{CLIENT_ID}\n", "password": CLIENT_SECRET, "extra": {"timeout": 5, "previous_secret": "x"}},
+            {"login": f"{CLIENT_ID}\n", "password": NEW, "extra": {"timeout": 5, "previous_secret": CLIENT_SECRET}},
         ),
         (
             {"login": CLIENT_ID, "password": CLIENT_SECRET, "extra": '{"timeout": 5}'},
