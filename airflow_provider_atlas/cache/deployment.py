@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -70,7 +71,8 @@ class SharedToken:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.generated: list[AccessToken] = []  # requested by this call, and stored or with the task
+        self.generated = False  # whether the token that this call returns is a new one
+        self._unstored: list[AccessToken] = []  # requested, and nobody else has it
         self._superseded: tuple[AccessToken, ...] = ()  # as stored with the token that was put last
         self._generate = generate
         self._revoke = revoke
@@ -142,12 +144,9 @@ class SharedToken:
             token = self._exchange(lambda _: None, must_store=True)
             assert token is not None  # noqa: S101 - as above
         else:
-            self.generated.append(token)
-            try:
-                self._superseded = self._as_holder(partial(self._stored.put, token))
-            except BaseException:
-                self._give_back()
-                raise
+            self._unstored.append(token)
+            with self._giving_back():
+                self._as_holder(partial(self._put, token))
         return token, list(self._superseded)
 
     def forget(self, values: Collection[str]) -> None:
@@ -192,7 +191,7 @@ class SharedToken:
     ) -> AccessToken | None:
         """Look, claim, look again, request, write; from the start after each wait. ``None`` if another task does."""
         backoff = Backoff()
-        with recording_wait(self._monotonic, self._max_wait):
+        with self._giving_back(), recording_wait(self._monotonic, self._max_wait):
             while True:
                 if (token := look(seen or self.read())) is not None:
                     return token
@@ -218,36 +217,40 @@ class SharedToken:
 
     def _request(self, backoff: Backoff, wait: bool, refused: bool, must_store: bool) -> AccessToken | None:
         """
-        Request a token and store it. An error leaves no token.
+        Request a token and store it.
 
         :return: ``None`` if another round is to follow, or the old token to stay in use.
         """
         try:
-            try:
-                token = self._generate(self.generated)
-                try:
-                    self._superseded = self._stored.put(token, refused=refused)
-                except StoreUnavailable as error:
-                    if isinstance(error, Overtaken) and (not wait or self._monotonic() < self._deadline):
-                        self._give_back()
-                        return None
-                    if must_store:
-                        raise
-                    warn_once(f"This task's new Atlas token stays its own. {error}")
-                return token
-            except AtlasError as error:
+            token = self._new()
+        except AtlasError as error:
+            seconds = backoff.seconds(error)
+            if seconds is None:
+                raise
+            self._claim.close(seconds)
+            if not wait or self._monotonic() + seconds > self._deadline:
+                raise
+            self._on_wait(error, seconds)
+            return None
+        try:
+            self._put(token, refused=refused)
+        except StoreUnavailable as error:
+            if isinstance(error, Overtaken) and (not wait or self._monotonic() < self._deadline):
                 self._give_back()
-                seconds = backoff.seconds(error)
-                if seconds is None:
-                    raise
-                self._claim.close(seconds)
-                if not wait or self._monotonic() + seconds > self._deadline:
-                    raise
-                self._on_wait(error, seconds)
                 return None
-        except BaseException:  # the task's timeout, or its end; also while a token is given back
-            self._give_back()
-            raise
+            if must_store:
+                raise
+            warn_once(f"This task's new Atlas token stays its own. {error}")
+        return token
+
+    def _new(self) -> AccessToken:
+        token = self._generate(self._unstored)
+        self.generated = True
+        return token
+
+    def _put(self, token: AccessToken, *, refused: bool = False) -> None:
+        self._superseded = self._stored.put(token, refused=refused)
+        self._unstored.clear()
 
     def _as_holder(self, change: Callable[[], T]) -> T:
         with recording_wait(self._monotonic, self._max_wait):
@@ -280,26 +283,31 @@ class SharedToken:
             self._logged.add(message)
             log.info(message, *values)
 
+    @contextmanager
+    def _giving_back(self) -> Iterator[None]:
+        """If the block ends in an error, or the task's timeout strikes in it, no token is left that nobody knows."""
+        try:
+            try:
+                yield
+            except BaseException:
+                self._give_back()
+                raise
+        except BaseException:  # again, if it strikes while a token is given back
+            self._give_back()
+            raise
+
     def _give_back(self) -> None:
-        """Revoke what this call requested: nobody else has it."""
-        while self.generated:
-            self._revoke(self.generated[-1])
-            self.generated.pop()
+        """Revoke what this call requested and could not store."""
+        while self._unstored:
+            self._revoke(self._unstored[-1])
+            self._unstored.pop()
+        self.generated = False
 
     def _own(self, error: StoreUnavailable) -> AccessToken:
         warn_once(f"This task requests an Atlas token of its own. {error}")
         left = max(self._deadline - self._monotonic(), 0.0)
-        try:
-            return call_with_retry(
-                lambda: self._generate(self.generated),
-                left,
-                on_wait=self._on_wait,
-                clock=self._monotonic,
-                sleep=self._sleep,
-            )
-        except BaseException:
-            self._give_back()
-            raise
+        with self._giving_back():
+            return call_with_retry(self._new, left, on_wait=self._on_wait, clock=self._monotonic, sleep=self._sleep)
 
     def _fresh(self, content: Content) -> AccessToken | None:
         return content.token if renewal(content.token, self._clock()) is Renewal.NOT_YET else None

@@ -99,6 +99,56 @@ def test_a_token_of_the_task_s_own_is_given_back_when_the_task_is_interrupted(ma
     assert atlas.revoked == atlas.tokens
 
 
+@pytest.fixture
+def interrupted_as_it_frees_the_claim(store, names):
+    def interrupt(name, text):
+        if name == names.holder and json.loads(text)["nonce"] is None:
+            store.before_write = None
+            raise Interrupted
+
+    store.before_write = interrupt
+
+
+@pytest.mark.usefixtures("interrupted_as_it_frees_the_claim")
+def test_a_token_that_could_not_be_stored_is_given_back_when_the_task_is_interrupted_as_it_frees_the_claim(
+    make, store, names, atlas
+):
+    store.hidden[names.token] = None
+    with pytest.raises(Interrupted):
+        make().get()
+    assert (len(atlas.tokens), atlas.revoked) == (1, atlas.tokens)
+
+
+@pytest.mark.usefixtures("interrupted_as_it_frees_the_claim")
+@pytest.mark.parametrize("brought", [True, False])
+def test_a_stored_token_is_not_given_back_when_the_task_is_interrupted_as_it_frees_the_claim(make, atlas, brought):
+    with pytest.raises(Interrupted):
+        make().publish(atlas.token() if brought else None)
+    assert (make().get(), atlas.revoked) == (atlas.tokens[0], [])
+
+
+@pytest.mark.parametrize("question", ["publish", "brought", "own"])
+def test_a_token_is_given_back_although_the_task_is_interrupted_while_it_is(make, store, names, atlas, question):
+    def interrupt():
+        raise Interrupted
+
+    class Revoked(list):
+        tries = 0
+
+        def append(self, token):
+            self.tries += 1
+            if self.tries == 1:
+                interrupt()
+            super().append(token)
+
+    store.hidden[names.token], atlas.revoked = None, Revoked()
+    atlas.then = interrupt if question == "own" else atlas.then
+    shared = make()
+    with pytest.raises(Interrupted):
+        shared.get() if question == "own" else shared.publish(atlas.token() if question == "brought" else None)
+    assert (len(atlas.tokens), atlas.revoked) == (1, atlas.tokens)
+
+
 def test_retries_for_a_token_of_the_task_s_own_use_the_given_clock(make, store, atlas, clock):
     store.down, atlas.failures = True, [AtlasUnreachable()]
     began = clock()

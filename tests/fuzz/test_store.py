@@ -41,6 +41,8 @@ OTHER = replace(ACCOUNT, client_secret=CLIENT_SECRET + "2")
 STALL = 0.246
 #: A holder states the time of a request. A response that takes so many seconds leaves it the rest to store the token.
 LONGEST_RESPONSE = REQUEST_TIME - 4.0
+#: A response that comes at the worst moment: when another is about to become the holder in this one's place.
+AT_WORST = math.inf
 #: Seconds for which a call may fail because of a refusal: the longest below, its spread, and waits for others.
 REFUSAL_TROUBLE = 45.0
 #: The same because of a kill: as long as its holder stated, and until those who waited for it had their turns.
@@ -55,7 +57,7 @@ class Weather:
     :param stalls: seconds that a call of the store takes before its effect, or after it.
     :param reads: what may come of a read.
     :param writes: what may come of a write.
-    :param keeps: whether a token that was written is there. An environment variable or a secrets backend may hide it.
+    :param hides: Variables that are not there after a write. An environment variable or a secrets backend hides them.
     :param collides: whether of two writes at the same time the later one fails.
     :param responses: seconds that Atlas takes.
     """
@@ -63,7 +65,7 @@ class Weather:
     stalls: tuple[float, ...] = (0.0,)
     reads: tuple[str, ...] = ("works",)
     writes: tuple[str, ...] = ("works",)
-    keeps: bool = True
+    hides: tuple[str, ...] = ()
     collides: bool = False
     responses: tuple[float, ...] = (0.0, 0.0, 3.0)
 
@@ -93,8 +95,9 @@ class Weather:
 
     def response(self, luck: Random) -> tuple[AtlasError | None, float]:
         """What Atlas refuses, and the seconds that it takes."""
-        refusal = luck.choice([None, None, AtlasUnreachable(), RateLimited(retry_after=luck.choice([1.0, 5.0, 30.0]))])
-        return refusal, luck.choice(self.responses)
+        delay = luck.choice(self.responses)
+        refusals = [None, None, AtlasUnreachable(), RateLimited(retry_after=luck.choice([1.0, 5.0, 30.0]))]
+        return luck.choice(refusals) if delay < AT_WORST else None, delay
 
 
 BRIEF = (0.0, 0.0, TICK, STALL)
@@ -103,7 +106,7 @@ SLOW = (0.0, 25.0, LONGEST_RESPONSE)
 WEATHERS = {
     "calm": Weather(),
     "slow Atlas": Weather(responses=SLOW),
-    "Atlas slower than stated": Weather(stalls=BRIEF, responses=(0.0, 0.0, REQUEST_TIME, 61.0, 150.0)),
+    "Atlas slower than stated": Weather(stalls=BRIEF, responses=(0.0, 0.0, REQUEST_TIME, 150.0, AT_WORST)),
     "brief stalls": Weather(stalls=BRIEF),
     "brief stalls and slow Atlas": Weather(stalls=BRIEF, responses=SLOW),
     "colliding writes": Weather(stalls=BRIEF, collides=True),
@@ -111,7 +114,8 @@ WEATHERS = {
     "hidden reads": Weather(reads=("works",) * 4 + ("turns",), responses=(0.0, 25.0)),
     "failing reads": Weather(reads=("works",) * 9 + ("fails",)),
     "failing writes": Weather(writes=("works",) * 5 + ("fails", "works unseen"), stalls=BRIEF, collides=True),
-    "a store that keeps no token": Weather(keeps=False),
+    "a store that keeps no token": Weather(hides=(NAMES.token,)),
+    "a store that keeps no holder": Weather(hides=(NAMES.holder,), responses=SLOW),
     "all": Weather(
         stalls=LONG,
         reads=("works",) * 10 + ("turns", "fails"),
@@ -209,7 +213,10 @@ class StoreMachine(RuleBasedStateMachine):
     def next(self) -> list[Worker]:
         """Who can take a step. Only when nobody can, time passes until somebody wakes."""
         if not self.awake():
-            self.now = min(worker.wakes for worker in self.busy())
+            wakes = min(worker.wakes for worker in self.busy())
+            for worker in self.busy() if wakes == AT_WORST else []:  # nobody is to come
+                worker.wakes = wakes = self.now
+            self.now = wakes
         for ghost in sorted(ghost for ghost in self.ghosts if ghost[0] <= self.now):
             self.ghosts.remove(ghost)
             self.land(*ghost[1:])
@@ -220,6 +227,10 @@ class StoreMachine(RuleBasedStateMachine):
         if worker.at == "request" and worker.cause is None:
             worker.refusal, worker.delay = (None, 0.0) if luck is None else self.weather.response(luck)
             self.requesting(worker)
+        if worker.at == "revoke":
+            worker.refusal = None if luck is None else luck.choice([None, None, AtlasUnreachable()])
+            if worker.refusal is not None:
+                self.troubled_until = max(self.troubled_until, self.now + REFUSAL_TROUBLE)
         if worker.at.startswith(("read", "write", "remove")):
             worker.call = Call() if luck is None else self.weather.call(worker.at, luck)
             if worker.at == f"write {NAMES.token}" and self.weather.steady:
@@ -228,6 +239,9 @@ class StoreMachine(RuleBasedStateMachine):
                 assert not writing, "two write at once"
                 assert all(name != NAMES.token for _, name, _ in self.ghosts), "two write at once"
         worker.go_on()
+        if worker.at == f"write {NAMES.holder}":
+            for other in self.busy():
+                other.wakes = self.now if other.wakes == AT_WORST else other.wakes
         self.nothing_is_lost()
 
     def claim_is_kept(self) -> None:
@@ -274,7 +288,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize(
         hired=st.lists(
-            st.tuples(st.sampled_from([0.0, 10.0, 40.0]), st.sampled_from([ACCOUNT, ACCOUNT, OTHER])),
+            st.tuples(st.sampled_from([0.0, 10.0, 40.0, 200.0]), st.sampled_from([ACCOUNT, ACCOUNT, OTHER])),
             min_size=2,
             max_size=4,
         )

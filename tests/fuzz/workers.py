@@ -7,6 +7,7 @@ goes is drawn as well, and so is each response of Atlas.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import threading
@@ -148,7 +149,7 @@ class Worker:
             raise cause
 
     def sleep(self, seconds: float, step: str = "sleep", *, uninterrupted: bool = False) -> None:
-        self.wakes = self.world.now + math.ceil(seconds / TICK) * TICK
+        self.wakes = seconds if math.isinf(seconds) else self.world.now + math.ceil(seconds / TICK) * TICK
         self.stop(step, uninterrupted=uninterrupted)
         self.wakes = -math.inf
 
@@ -200,10 +201,10 @@ class Worker:
             self.fail(name)
         if call.outcome == "fails" or (world.weather.collides and world.landed[name] > landed):
             raise StoreUnavailable
-        if world.weather.keeps or name != NAMES.token:
-            world.land(name, text, self)
-        else:
+        if name in world.weather.hides:
             self.fail(name)
+        else:
+            world.land(name, text, self)
         self.stall(call.after, STALLS[1])
         if call.outcome == "works unseen":
             self.fail(name)
@@ -211,8 +212,9 @@ class Worker:
 
     def generate(self, generated: list[AccessToken]) -> AccessToken:
         self.stop("request")
-        self.responding += self.delay
+        began = self.world.now
         self.sleep(self.delay, "wait for Atlas", uninterrupted=True)
+        self.responding += self.world.now - began
         if self.refusal is not None:
             self.raise_cause()
             raise self.refusal
@@ -224,6 +226,8 @@ class Worker:
 
     def revoke(self, token: AccessToken) -> None:
         self.stop("revoke")
+        if self.refusal is not None:
+            raise self.refusal
         self.world.revoked[token.value] = self.world.now
 
     def give_back(self, token: AccessToken) -> None:
@@ -307,9 +311,11 @@ class Worker:
             return
         token, replaced = published
         self.held = token
+        values = set()
         for old in replaced:
-            self.revoke(old)
-        values = {old.value for old in replaced}
+            with contextlib.suppress(AtlasUnreachable):
+                self.revoke(old)
+                values.add(old.value)
         if not isinstance(self.ask(lambda shared: shared.forget(values), 0.0), AtlasError) and not self.faults:
             assert world.known().isdisjoint(values) or not world.weather.orderly, "revoked tokens stay in the store"
 
