@@ -66,8 +66,8 @@ def run(
         )
         try:
             status, body = _unwrapped(response)
-        except (ValueError, RecursionError):
-            status, body = response.status_code, None
+        except (ValueError, RecursionError) as error:
+            status, body, form = response.status_code, None, "UTF-8" if isinstance(error, UnicodeError) else "JSON"
         else:
             if 200 <= status < 300 or status == PROCESSING:
                 return body
@@ -77,7 +77,7 @@ def run(
         wait = backoff.seconds(broken) if reads else None
         if wait is None or time.monotonic() + wait > deadline:
             unread = AtlasApiError(
-                f"The response to {method} {label} is not JSON", status=status, method=method, path=label
+                f"The response to {method} {label} is not {form}", status=status, method=method, path=label
             )
             unread.unknown_effect = not reads
             raise unread

@@ -140,7 +140,9 @@ def api_error(
         fields=fields,
         retry_after=retry_after,
         meaning=meaning(status, code),
-        remedy=_NO_TOKEN_HELPS if status == 401 and nothing else _remedy(status, code, fields, parameters, accept),
+        remedy=_NO_TOKEN_HELPS
+        if status == 401 and nothing
+        else _remedy(status, code, fields, parameters, accept, retry_after),
     )
 
 
@@ -154,7 +156,12 @@ def meaning(status: int, code: str | None) -> str:
 
 
 def _remedy(
-    status: int, code: str | None, fields: list[tuple[str, str]], parameters: list[Any], accept: str | None
+    status: int,
+    code: str | None,
+    fields: list[tuple[str, str]],
+    parameters: list[Any],
+    accept: str | None,
+    retry_after: float | None,
 ) -> str:
     if fields:
         return "Correct " + "; ".join(f"{field}: {description}" for field, description in fields) + "."
@@ -170,6 +177,9 @@ def _remedy(
             f"The resource is not served as {accept}. Give another date as api_version, api_version='preview' for a "
             f"preview resource, or {other}."
         )
+    if status == 429:
+        asked = "" if retry_after is None else f": Atlas asks for {retry_after:.0f} s"
+        return f"Allow a longer max_wait{asked}."
     return _BY_STATUS.get(status, "")
 
 

@@ -290,7 +290,10 @@ def _read(raw: Any, limit: int) -> bytes:
                     complete = False
                     break
             if len(body) > limit:
-                raise UnexpectedResponse(f"The response is larger than {limit >> 20} MiB", status=raw.status)
+                error = UnexpectedResponse(f"The response is larger than {limit >> 20} MiB", status=raw.status)
+                if limit == LARGE:
+                    error.remedy = "Ask for fewer results in a page (itemsPerPage), or use download for a file."
+                raise error
             if raw.length_remaining == 0:
                 break
     except zlib.error:

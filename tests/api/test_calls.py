@@ -263,6 +263,16 @@ def test_a_body_is_decoded_by_what_came_back(hook, atlas_sandbox, kind, body, va
     assert hook.run(GROUPS, accept="csv") == value
 
 
+@pytest.mark.parametrize(
+    ("kind", "form"), [("text/csv", "UTF-8"), ("application/json", "UTF-8"), ("text/html", "JSON")]
+)
+def test_an_error_says_what_a_body_is_not(hook, atlas_sandbox, kind, form):
+    body = b"<html>" if form == "JSON" else b"\xff,\xfe"
+    atlas_sandbox.fail_next("api", status=200, body=body, headers={"Content-Type": kind})
+    with pytest.raises(exceptions.AtlasApiError, match=f"The response to POST {GROUPS} is not {form}"):
+        hook.run(GROUPS, "POST")
+
+
 @pytest.mark.parametrize("endpoint", [GROUPS, f"{GROUPS}?envelope=true"])
 def test_an_envelope_is_unwrapped(hook, atlas_sandbox, endpoint):
     params = None if "?" in endpoint else {"envelope": True}

@@ -178,6 +178,14 @@ def test_the_remedy_of_a_406_fits_what_was_asked_for(accept, remedy):
     assert "preview" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "remedy"),
+    [(90.4, "Allow a longer max_wait: Atlas asks for 90 s."), (None, "Allow a longer max_wait.")],
+)
+def test_the_remedy_of_a_429_says_for_how_long(retry_after, remedy):
+    assert str(api_error(429, {}, str, retry_after)).endswith(f"(HTTP 429). {remedy}")
+
+
 RIGHTS = [
     "USER_UNAUTHORIZED",
     "USER_CANNOT_ACCESS_GROUP",

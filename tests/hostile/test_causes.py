@@ -210,6 +210,14 @@ def test_a_refusal_of_20_mb_is_not_read(connect):
     assert str(error).startswith("The response is larger than 1 MiB (HTTP 400)")
 
 
+def test_a_response_that_is_too_large_names_two_ways_to_read_it(connect):
+    with responding(server.whole(b"1" * ((16 << 20) + 1), "Connection: close")) as address:
+        hook = connect(f"http://{address}", timeout=10 * TIMEOUT)
+        _, error = elapsed(lambda: hook.run("/x"))
+    assert str(error).startswith("The response is larger than 16 MiB (HTTP 200). Ask for fewer results in a page")
+    assert "download" in str(error)
+
+
 def test_a_link_to_a_next_page_has_a_length(connect):
     page = {"results": [1], "links": [{"rel": "next", "href": "/" + "%41" * 5_000}]}
     with responding(server.whole(json.dumps(page).encode())) as address:
