@@ -19,10 +19,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from airflow_provider_atlas.exceptions import InvalidClient, InvalidSealedToken
+from airflow_provider_atlas.exceptions import AtlasError, InvalidClient, InvalidSealedToken
 from airflow_provider_atlas.hooks.settings import Settings
 from airflow_provider_atlas.oauth.token import StaysInProcess
 
@@ -102,7 +103,8 @@ class CurrentSettings(StaysInProcess):
             with self._lock:
                 if self.settings is used and self._refused_token != value:
                     self._refused_token = value
-                    self._read_again(used)
+                    with suppress(AtlasError):  # the secret in use may be good for another token
+                        self._read_again(used)
 
     def _read_again(self, used: Settings, error: BaseException | None = None) -> bool:
         other = successor(self._conn_id, used, self._read(), error)

@@ -27,6 +27,7 @@ from airflow_provider_atlas.hooks.current import CurrentSettings
 from airflow_provider_atlas.hooks.settings import Settings
 from airflow_provider_atlas.hooks.tokens import (
     DeploymentToken,
+    Generated,
     GivenToken,
     OwnToken,
     TaskToken,
@@ -130,7 +131,7 @@ class AtlasServiceAccountHook(BaseHook):
         )
         self._source: TokenSource | None = None
         self._session: AtlasSession | None = None
-        self._generated: list[AccessToken] | None = None  # of a hook that has a token of its own
+        self._generated: Generated | None = None  # of a hook that has a token of its own
 
     @staticmethod
     @cleared
@@ -414,7 +415,7 @@ class AtlasServiceAccountHook(BaseHook):
         if self._given is not None:
             raise ValueError("A hook that was given a token has none of its own to revoke: use it without `with`.")
         own = copy.copy(self)
-        own.current, own._task, own._generated = self.current, self._task, []
+        own.current, own._task, own._generated = self.current, self._task, Generated()
         own._find_source()
         _entered.set((*_entered.get(), (self, own)))
         return own

@@ -201,17 +201,22 @@ class TaskToken(TokenSource):
         return token
 
 
+class Generated(list[AccessToken]):
+    """The tokens of one ``with hook as own`` that are not revoked yet, those of earlier client secrets included."""
+
+    closed = False
+
+
 class OwnToken(TaskToken):
     """
     The token of ``with hook as own``: no other hook shares it, and :meth:`close` revokes it.
 
-    :param generated: every token that was requested and not revoked, also with an earlier client secret.
+    :param generated: what the block has requested, to be added to.
     """
 
-    def __init__(self, tokens: Tokens, max_wait: float, generated: list[AccessToken]) -> None:
+    def __init__(self, tokens: Tokens, max_wait: float, generated: Generated) -> None:
         super().__init__(tokens, TokenCache(), max_wait)
         self._generated = generated
-        self._closed = False
 
     def get(self, max_wait: float | None = None) -> AccessToken:
         """
@@ -219,7 +224,7 @@ class OwnToken(TaskToken):
 
         :raises InvalidCall: after the ``with`` block, where nobody would revoke a token.
         """
-        if self._closed:
+        if self._generated.closed:
             raise InvalidCall("The token of this hook was revoked at the end of its with block: use the hook inside it")
         return super().get(max_wait)
 
@@ -230,7 +235,7 @@ class OwnToken(TaskToken):
         :param max_wait: seconds to wait for Atlas in all.
         """
         try:
-            self._closed = True
+            self._generated.closed = True
             self._close(time.monotonic() + max_wait)
         except BaseException:  # the task's timeout: what is left is revoked without a wait
             self._close(0.0)

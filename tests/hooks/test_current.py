@@ -410,6 +410,27 @@ def test_a_token_that_was_revoked_costs_one_read_and_the_next_rotation_is_still_
     assert reads.call_count == 3
 
 
+@pytest.mark.parametrize("failure", [exceptions.ConnectionNotFound, exceptions.InvalidConnection])
+def test_a_token_that_was_revoked_is_replaced_although_the_connection_cannot_be_read(
+    hook, atlas_sandbox, mocker, failure
+):
+    run(hook)
+    atlas_sandbox.revoke(hook.get_token().value)
+    mocker.patch.object(AtlasServiceAccountHook, "_stored_connection", side_effect=failure("It is being edited"))
+    run(hook)
+
+
+def test_after_its_block_a_hook_requests_no_token_with_another_client_secret_either(rotate, atlas_sandbox):
+    with AtlasServiceAccountHook() as hook:
+        hook.get_token()
+    rotate()
+    hook.current.token_refused(hook.settings, "refused")
+    requests = atlas_sandbox.counters.token_requests
+    with pytest.raises(exceptions.InvalidCall, match="at the end of its with block"):
+        hook.get_token()
+    assert atlas_sandbox.counters.token_requests == requests
+
+
 def test_64_threads_with_one_refused_token_read_the_connection_once(hook, atlas_sandbox, reads):
     run(hook)
     atlas_sandbox.revoke(hook.get_token().value)
