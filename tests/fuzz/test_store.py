@@ -106,7 +106,7 @@ SLOW = (0.0, 25.0, LONGEST_RESPONSE)
 WEATHERS = {
     "calm": Weather(),
     "slow Atlas": Weather(responses=SLOW),
-    "Atlas slower than stated": Weather(stalls=BRIEF, responses=(0.0, 0.0, REQUEST_TIME, 150.0, AT_WORST)),
+    "Atlas slower than stated": Weather(stalls=BRIEF, responses=(0.0, REQUEST_TIME, 150.0, AT_WORST, AT_WORST)),
     "brief stalls": Weather(stalls=BRIEF),
     "brief stalls and slow Atlas": Weather(stalls=BRIEF, responses=SLOW),
     "colliding writes": Weather(stalls=BRIEF, collides=True),

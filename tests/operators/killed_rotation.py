@@ -66,7 +66,7 @@ class Store:
 if __name__ == "__main__":
     show()
     claim.PAUSE, rotation.HOLD, rotation.POLL = 0.05, 8.0, 0.5
-    rotation.Variables = Files  # type: ignore[misc,assignment]
+    rotation.WRITE, rotation.Variables = 1.0, lambda _: Files()  # type: ignore[misc,assignment]
     rotation.Rotation._save = step("record", rotation.Rotation._save)  # type: ignore[method-assign]
     ClientSecrets.create = step("create", ClientSecrets.create)  # type: ignore[method-assign]
     Store.write = step("store", Store.write)  # type: ignore[method-assign]

@@ -26,7 +26,7 @@ STEPS = (
 )
 
 #: A killed run holds its claim for so many seconds, instead of 300.
-rotation.HOLD = 20.0
+rotation.HOLD, rotation.WRITE = 20.0, 5.0
 
 
 def kill_at(number: int, when: str) -> None:
