@@ -124,7 +124,7 @@ bench-scale: $(POSTGRESQL) /usr/bin/redis-server  ## Measure pods, and 10 to 1,0
 docs: install  ## Build the documentation as HTML in docs/_build; warnings are errors
 	$(BIN)/sphinx-build -E -a -W --keep-going -n docs docs/_build
 
-fuzz: install  ## Run 10,000 examples for every parser, then atheris; a quarter of an hour
+fuzz: install  ## Run 10,000 examples for every parser and 2,000 in each weather of the store, then atheris; half an hour
 	@PYTHONPATH=.tools $(UV) pip install --quiet --python $(BIN)/python --group fuzz
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/fuzz -q -n 2
 	for parser in sealed response; do $(BIN)/python -m tests.fuzz.atheris_parsers $$parser -max_total_time=60 || exit 1; done

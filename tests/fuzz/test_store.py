@@ -41,6 +41,8 @@ OTHER = replace(ACCOUNT, client_secret=CLIENT_SECRET + "2")
 STALL = 0.246
 #: A holder states the time of a request. A response that takes so many seconds leaves it the rest to store the token.
 LONGEST_RESPONSE = REQUEST_TIME - 4.0
+#: In each weather. Of 29 faults that were planted in claim and store, 1,500 found each, and 180 all but five.
+EXAMPLES = 2_000
 #: A response that comes at the worst moment: when another is about to become the holder in this one's place.
 AT_WORST = math.inf
 #: Seconds for which a call may fail because of a refusal: the longest below, its spread, and waits for others.
@@ -312,6 +314,24 @@ class StoreMachine(RuleBasedStateMachine):
                 if worker.at.startswith(until):
                     break
 
+    @precondition(lambda self: 0 < len(self.busy()) < len(self.workers))
+    @rule(luck=lucks)
+    def start_as_another_becomes_the_holder(self, luck: Random) -> None:
+        """One has looked and seen nobody; before it writes, another becomes the holder and does what it is to do."""
+        new = next(worker for worker in self.workers if not worker.at)
+        while self.busy():
+            other = luck.choice(self.next())
+            if other.at == f"write {NAMES.holder}":
+                break
+            self.step(other, luck)
+        else:
+            return
+        new.go_on(Worker.use)
+        while new in self.awake() and new.at != f"read {NAMES.claim}":
+            self.step(new, luck)
+        while other in self.awake():
+            self.step(other, luck)
+
     @precondition(busy)
     @rule(seconds=st.sampled_from([1, 5, 30, 75, 160]), luck=lucks)
     def let_time_pass(self, seconds: int, luck: Random) -> None:
@@ -371,7 +391,7 @@ class StoreMachine(RuleBasedStateMachine):
 def case_in(name: str) -> type:
     machine = type(f"StoreMachine in {name}", (StoreMachine,), {"weather": WEATHERS[name]})
     case = machine.TestCase
-    case.settings = settings(case.settings, max_examples=max(case.settings.max_examples, 180), stateful_step_count=30)
+    case.settings = settings(case.settings, max_examples=EXAMPLES, stateful_step_count=30)
     return case
 
 
