@@ -41,8 +41,8 @@ OTHER = replace(ACCOUNT, client_secret=CLIENT_SECRET + "2")
 STALL = 0.246
 #: A holder states the time of a request. A response that takes so many seconds leaves it the rest to store the token.
 LONGEST_RESPONSE = REQUEST_TIME - 4.0
-#: In each weather. Of 29 faults that were planted in claim and store, 1,500 found 28. The other is a token that is stored
-#: and given back after an interruption, which the promises allow: tests/cache finds it.
+#: In each weather. Of 29 faults that were planted in claim and store, 1,500 found 28. The last one gives a stored
+#: token back after an interruption, which the promises allow: tests/cache finds it.
 EXAMPLES = 2_000
 #: A response that comes at the worst moment: when another is about to become the holder in this one's place.
 AT_WORST = math.inf
