@@ -105,11 +105,15 @@ class StoredTokens:
 
     def _checked(self, text: str | None) -> Content:
         """What was read, if this is still the holder."""
-        if not self._claim.stands():
-            raise Overtaken()
+        self._check_claim()
         if text is None:  # on Airflow 3 also after a read that failed; the one of the claim since then did not
             text = self._store.read(self.names.token)
+            self._check_claim()  # the read may have taken long
         return self._decode(text)
+
+    def _check_claim(self) -> None:
+        if not self._claim.stands():
+            raise Overtaken()
 
     def _write(self, content: Content) -> None:
         self._store.write(self.names.token, encode(self._account, content))

@@ -187,6 +187,24 @@ def test_a_holder_that_took_longer_than_it_stated_writes_nothing(stored, store, 
     assert {call for call, _ in store.calls} == {"read"}
 
 
+def test_a_holder_whose_second_look_at_an_empty_store_takes_long_writes_nothing(stored, store, names, fill, clock):
+    reads = []
+
+    def stall(name):
+        text = before(name)
+        reads.append(name)
+        if reads.count(names.token) == 2 and name == names.token:
+            clock.now += SECONDS
+            fill("another")
+        return text
+
+    before, store.read = store.read, stall
+    with pytest.raises(Overtaken):
+        stored.put(token("new"))
+    store.read = before
+    assert values(stored) == ["another"]
+
+
 def test_a_holder_that_is_overtaken_between_its_writes_stops(stored, store, names, fill):
     def overtake():
         fill("another")
