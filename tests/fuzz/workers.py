@@ -243,6 +243,8 @@ class Worker:
     def ask(self, question: Callable[[SharedToken], T], max_wait: float) -> T | AtlasError:
         """What is promised of every call: it ends in time, gives its claim back, and fails only for a reason."""
         world, began = self.world, self.world.now
+        # What a dead holder left is in the way until somebody has watched it for as long as it stated.
+        left = world.nonces(NAMES.holder) - {nonce for worker in world.busy() for nonce in worker.nonces}
         self.carried, self.nonces, self.alone = [], set(), False
         self.stalled = self.responding = 0.0
         time = {"clock": lambda: world.now, "monotonic": lambda: world.now - NOW * self.number, "sleep": self.sleep}
@@ -257,7 +259,8 @@ class Worker:
             assert self.faults or not world.weather.orderly, "the store is said to fail, though nothing is wrong"
             return error
         except (RateLimited, AtlasUnreachable) as error:
-            assert world.troubled_until >= began or not world.weather.brisk, "a call fails, though nothing is wrong"
+            troubled = left or world.troubled_until >= began or not world.weather.brisk
+            assert troubled, "a call fails, though nothing is wrong"
             return error
         finally:
             if not isinstance(self.cause, Killed):
