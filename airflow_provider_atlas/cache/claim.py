@@ -155,8 +155,9 @@ class Claim:
     def _release(self) -> None:
         """Free what still has our nonce. If that fails it goes stale."""
         closed = {"closed_until": self._closed_until} if self._closed_until > self._clock() else {}
-        with suppress(StoreUnavailable):
+        with suppress(StoreUnavailable):  # perhaps a collision: the other Variable is freed nevertheless
             self._free(self._holder_name, **closed)
+        with suppress(StoreUnavailable):
             self._free(self._name)
         self._nonce, self._ends = None, 0.0
 

@@ -211,6 +211,17 @@ def test_a_holder_may_write_in_time_and_while_it_was_not_replaced(claim, store, 
         assert claim.stands() is stands
 
 
+def test_a_collision_while_the_holder_is_freed_leaves_no_candidate(claim, store):
+    def collide(name, text):
+        if name == "holder" and json.loads(text)["nonce"] is None:
+            holder(store)
+            raise StoreUnavailable
+
+    store.before_write = collide
+    assert is_tried(claim)
+    assert (nonce(store, "claim"), nonce(store, "holder")) == (None, "another")
+
+
 def test_a_holder_that_was_replaced_leaves_the_new_one_alone(claim, store):
     with claim.held(SECONDS):
         candidate(store)
