@@ -62,12 +62,16 @@ test-stores: install  ## Test the stores of a rotated client secret: AWS Secrets
 	$(BIN)/pytest -m stores
 
 # The tests start servers of their own: a cluster that Debian's package makes and starts would only be in the way.
+NO_CLUSTER := /etc/postgresql-common/createcluster.d/none.conf
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+$(NO_CLUSTER):
+	@$(SUDO) mkdir -p $(@D) && echo "create_main_cluster = false" | $(SUDO) tee $@ >/dev/null
+
+postgresql: $(NO_CLUSTER)
 postgresql /usr/bin/redis-server /usr/bin/chromium:
 	@echo "Installing $(@F)"
-	@sudo=$$([ "$$(id -u)" = 0 ] || echo sudo -E); export DEBIAN_FRONTEND=noninteractive; \
-	    $$sudo mkdir -p /etc/postgresql-common/createcluster.d && \
-	    echo "create_main_cluster = false" | $$sudo tee /etc/postgresql-common/createcluster.d/none.conf >/dev/null && \
-	    $$sudo apt-get -qq update && $$sudo apt-get -qq install --yes --no-install-recommends $(@F) >/dev/null
+	@export DEBIAN_FRONTEND=noninteractive; $(SUDO) apt-get -qq update && \
+	    $(SUDO) apt-get -qq install --yes --no-install-recommends $(@F) >/dev/null
 
 test-form: install /usr/bin/chromium  ## Test the connection form of a real Airflow in Debian's Chromium; two minutes
 	@PYTHONPATH=.tools $(UV) pip install --python $(BIN)/python --group form
@@ -82,7 +86,7 @@ demo: install  ## Run three example DAGs on a sandbox and a private Airflow; KEE
 test-postgres: $(UV) $(POSTGRESQL)  ## Test eight processes that write at the same time, on Airflow 2.11 and 3.0
 	@PYTHONPATH=.tools PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m nox -s postgres
 
-test-distributed: $(POSTGRESQL) /usr/bin/redis-server  ## Test on Celery, two workers and two triggerers; needs redis-server and postgresql
+test-distributed: $(POSTGRESQL) /usr/bin/redis-server  ## Test on Celery, two workers and two triggerers
 	$(MAKE) VENV=.venv-distributed MORE="--group distributed" install
 	.venv-distributed/bin/pytest -m distributed -s tests/distributed
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.commands import Commands
-from harness.database import PATIENCE
+from harness.database import CONNECTION, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from harness.database import Query
     from harness.rest import RestClient
 
-CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+#: The option that names a database.
+CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 #: After SQLite's own 5 s the triggerer of a busy machine ends with "database is locked".
 PATIENCE = "?timeout=60"
 KEPT = "leak_watch"
@@ -49,7 +51,7 @@ class Sqlite:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.environment = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{path}{PATIENCE}"}
+        self.environment = {CONNECTION: f"sqlite:///{path}{PATIENCE}"}
 
     def query(self, sql: str, params: Sequence[Any] = (), /) -> list[Any]:
         with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=10)) as connection:

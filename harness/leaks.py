@@ -141,13 +141,14 @@ class Pattern:
 
 def _cells(airflow: PrivateAirflow) -> Iterator[tuple[str, bytes]]:
     columns: dict[str, list[bytes]] = defaultdict(list)
-    for table in airflow.database.tables():
-        for row in airflow.query(f'SELECT * FROM "{table}"'):
-            if table == KEPT:
-                columns[row["place"]].append(_bytes(row["value"]))
-                continue
+    tables = airflow.database.tables()
+    for table in tables:
+        for row in airflow.query(f'SELECT * FROM "{table}"') if table != KEPT else ():
             for column in row.keys():  # noqa: SIM118 - a row iterates over its values
                 columns[f"{table}.{column}"].append(_bytes(row[column]))
+    if KEPT in tables:
+        for place, value in airflow.query(f"SELECT DISTINCT place, value FROM {KEPT}"):
+            columns[place].append(_bytes(value))
     for place, values in columns.items():
         text = b"\n".join(values)
         yield place, text

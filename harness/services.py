@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from harness.commands import AirflowFailed, Commands, free_port
-from harness.database import KEPT
+from harness.database import CONNECTION, KEPT
 
 USER = "postgres"
 """PostgreSQL refuses to run as root; Debian's package makes this user for it."""
@@ -33,7 +33,7 @@ class Postgres:
         self._port = free_port()
         self._components = Commands((), self._home, {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"})
         self._login = f"airflow:{self.password}@127.0.0.1:{self._port}/postgres"
-        self.environment = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self._login}"}
+        self.environment = {CONNECTION: f"postgresql+psycopg2://{self._login}"}
 
     def __enter__(self) -> Self:
         try:

@@ -180,14 +180,11 @@ def test_a_secret_that_was_created_and_stored_by_hand_is_the_one_in_use(world):
     assert world.works()
 
 
-def test_another_account_can_rotate_for_one_that_may_not(due, monkeypatch):
-    client_id, secret = due.sandbox.add_account()
-    admin = due.sandbox.connection | {"login": client_id, "password": secret}
-    monkeypatch.setenv("AIRFLOW_CONN_ADMIN", json.dumps(admin))
+def test_another_account_can_rotate_for_one_that_may_not(due, admin):
     due.sandbox.accounts[due.sandbox.client_id].roles = ()
     with pytest.raises(exceptions.AtlasApiError, match="NOT_ORG_OWNER"):
         due.run()
-    assert due.run(admin_conn_id="admin")["secret_id"] == due.ids[1]
+    assert due.run(**admin)["secret_id"] == due.ids[1]
 
 
 def test_a_function_is_a_store(due):
