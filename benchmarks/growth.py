@@ -1,7 +1,7 @@
-"""How the cost of a fleet grows with its size: a plot and the exponents, from the results of `benchmarks.thousand`.
+"""How the cost of a fleet and of waits grows with their number: a plot and the exponents.
 
-Run ``python -m benchmarks.growth`` after ``benchmarks.thousand`` with two sizes at least, ten times apart. An exponent
-of 1 means that ten times as many tasks cost ten times as much; of 0, that they cost the same.
+Run ``python -m benchmarks.growth`` after ``benchmarks.thousand`` and ``benchmarks.waits`` with several sizes. An
+exponent of 1 means that ten times as many tasks cost ten times as much; of 0, that they cost the same.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 import statistics
 import sys
+from collections.abc import Sequence
 from itertools import cycle
 
+from benchmarks import waits
 from benchmarks.fleets import RESULTS
 from benchmarks.thousand import Measured, kept, title
+from benchmarks.waits import Cost
 
 COSTS = {
     "slot-seconds": "slot_seconds",
@@ -22,9 +25,10 @@ COSTS = {
     "API server CPU s": "api_cpu_seconds",
     "database transactions": "transactions",
 }
+WAITING = {"triggerer's CPU s": "cpu_seconds", "its memory": "memory_kib"}
 
 
-def medians(rows: list[Measured], value: str) -> dict[int, float]:
+def medians(rows: Sequence[Measured | Cost], value: str) -> dict[int, float]:
     """The median of the rounds for each size."""
     sizes = sorted({row.size for row in rows})
     return {size: statistics.median(getattr(row, value) for row in rows if row.size == size) for size in sizes}
@@ -38,28 +42,48 @@ def exponent(costs: dict[int, float]) -> float | None:
     return statistics.linear_regression(*zip(*points, strict=True)).slope
 
 
+def cell(cost: dict[int, float]) -> str:
+    """An exponent as the table shows it."""
+    found = exponent(cost)
+    return "" if found is None else f"{found:.2f}"
+
+
+def lines(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "".join(f"| {' | '.join(each)} |\n" for each in (head, ["---", *["--:"] * (len(head) - 1)], *rows))
+
+
 def main() -> int:
     from matplotlib import pyplot
 
-    rows = kept()
-    fleets = {fleet: [row for row in rows if row.fleet == fleet] for fleet in dict.fromkeys(row.fleet for row in rows)}
-    sizes = sorted({row.size for row in rows})
-    lines = [
-        [f"exponent, {' to '.join(map(str, (sizes[0], sizes[-1])))} tasks", *COSTS],
-        ["---", *["--:"] * len(COSTS)],
-    ]
-    for fleet, mine in fleets.items():
-        found = [exponent(medians(mine, value)) for value in COSTS.values()]
-        lines.append([title(fleet), *("" if each is None else f"{each:.2f}" for each in found)])
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    fleets: dict[str, list[Measured]] = {}
+    for row in kept():
+        fleets.setdefault(row.fleet, []).append(row)
+    triggers: dict[str, list[Cost]] = {}
+    for cost in waits.kept():
+        triggers.setdefault(cost.triggers, []).append(cost)
+    table = lines(
+        ["exponent, tasks", *COSTS],
+        [[title(fleet), *(cell(medians(mine, value)) for value in COSTS.values())] for fleet, mine in fleets.items()],
+    )
+    table += "\n" + lines(
+        ["exponent, triggers in a triggerer", *WAITING],
+        [[name, *(cell(medians(mine, value)) for value in WAITING.values())] for name, mine in triggers.items()],
+    )
     (RESULTS / "growth.md").write_text(table)
-    figure, axes = pyplot.subplots(1, 3, figsize=(13, 4.5), layout="constrained")
-    for axis, name in zip(axes, ("slot-seconds", "workers' CPU s", "token requests"), strict=True):
+    figure, axes = pyplot.subplots(1, 4, figsize=(16, 4.5), layout="constrained")
+    for axis, name in zip(axes, ("slot-seconds", "workers' CPU s", "token requests"), strict=False):
         for (fleet, mine), mark in zip(fleets.items(), cycle("osD^vP"), strict=False):
             costs, ours = medians(mine, COSTS[name]), fleet.startswith(("deployment", "in_run", "deferred"))
             style = "-" if ours else ":" if fleet.startswith("empty") else "--"
             axis.plot(list(costs), list(costs.values()), style, marker=mark, label=title(fleet), ms=4)
         axis.set(title=name, xlabel="mapped tasks", xscale="log", yscale="symlog")
+    name = "triggerer's CPU s"
+    for each, style in zip(triggers, ("-", "--"), strict=True):
+        costs = medians(triggers[each], WAITING[name])
+        axes[3].plot(list(costs), list(costs.values()), style, marker="o", label=each, ms=4)
+    axes[3].set(title=f"{name} in {waits.WATCHED:.0f} s", xlabel="triggers that wait", xscale="log", yscale="log")
+    axes[3].legend(frameon=False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(RESULTS / "growth.svg", metadata={"Date": None})
     print(table)

@@ -2,8 +2,9 @@
 
 Run ``python -m benchmarks.thousand [--tasks N] [--rounds N] [FLEET ...]`` in ``.venv-distributed``; it needs PostgreSQL
 and Redis. A fleet with ``+preload`` at its end runs on an Airflow whose processes have imported this provider's modules
-at their start. Airflow 3.3.2 has two workers of 8 slots each. The fleets of a round run one after another, each with a
-sandbox of its own, and with a cold store. Each row is printed when it is there, and kept in ``docs/measured``.
+at their start. Airflow 3.3.2 has two workers of 8 slots each. Each round starts an Airflow without that line and one
+with it. The fleets of a round run one after another, each with a sandbox of its own, and with a cold store. Each row is
+printed when it is there, and kept in ``docs/measured``.
 
 The sandbox has Atlas's limits: 10 token requests a minute, 100 active tokens. With them the peer would fail, and the
 deferred fleet end after hours: their cap is the number of tasks, and the peer's window is a hundredth of a minute.
@@ -47,6 +48,13 @@ COLUMNS = {
     "workers' CPU s": "worker_cpu_seconds",
     "API server CPU s": "api_cpu_seconds",
     "database transactions": "transactions",
+}
+#: Heading of a ratio: to which fleet, and of what.
+RATIOS = {
+    "slot-s / empty": ("empty", "slot_seconds"),
+    "slot-s / empty, preload": (f"empty{PRELOAD}", "slot_seconds"),
+    "slot-s / requests": ("bare", "slot_seconds"),
+    "CPU s / empty": ("empty", "worker_cpu_seconds"),
 }
 
 
@@ -95,13 +103,18 @@ def sandbox_for(dag: str, size: int) -> Sandbox:
     return Sandbox(rate_limit=10, window=60.0, token_cap=100)
 
 
-def measure(airflow: PrivateAirflow, fleet: str, conn: str, sandbox: Sandbox, size: int) -> Measured:
+def connection(fleet: str) -> str:
+    """The id of a fleet's connection."""
+    return fleet.replace("+", "_")
+
+
+def measure(airflow: PrivateAirflow, fleet: str, sandbox: Sandbox, size: int) -> Measured:
     """Run a fleet's DAG to its end and measure its cost."""
     dag, meter = fleet.removesuffix(PRELOAD), Meter(airflow)
     airflow.unpause(dag)
     at_hand = sandbox.issue(sandbox.client_id, sandbox.client_secret, 24 * 3600)
     before = meter.read()
-    run = airflow.run_dag(dag, {"size": size, "conn": conn, "at_hand": at_hand}, timeout=7200)
+    run = airflow.run_dag(dag, {"size": size, "conn": connection(fleet), "at_hand": at_hand}, timeout=7200)
     calls, workers, cpu, transactions = (now - then for now, then in zip(meter.read(), before, strict=True))
     counters = sandbox.counters
     return Measured(
@@ -125,28 +138,28 @@ def title(fleet: str) -> str:
 
 
 def table(rows: list[Measured]) -> str:
-    """A Markdown table of the medians of the rounds, with the ratio of slot-seconds to the empty tasks'."""
+    """A Markdown table of the medians of the rounds, and their ratios to other fleets'."""
     lines = []
     for size, of_size in groupby(sorted(rows, key=lambda row: row.size), lambda row: row.size):
         fleets: dict[str, list[Measured]] = {}
         for row in of_size:
             fleets.setdefault(row.fleet, []).append(row)
         lines += [
-            [f"{size} tasks", *COLUMNS, "slot-s / empty", "CPU s / empty"],
-            ["---", *["--:"] * (len(COLUMNS) + 2)],
+            [f"{size} tasks", *COLUMNS, *RATIOS],
+            ["---", *["--:"] * (len(COLUMNS) + len(RATIOS))],
         ]
         for name, mine in fleets.items():
             values = [f"{statistics.median(getattr(row, value) for row in mine):.0f}" for value in COLUMNS.values()]
-            ratios = [_ratio(mine, fleets.get("empty", []), value) for value in ("slot_seconds", "worker_cpu_seconds")]
+            ratios = [_ratio(mine, fleets.get(other, []), value) for other, value in RATIOS.values()]
             lines.append([title(name), *values, *ratios])
         lines.append([])
     return "".join(f"| {' | '.join(line)} |\n" if line else "\n" for line in lines)
 
 
-def _ratio(mine: list[Measured], empty: list[Measured], value: str) -> str:
-    if not empty:
+def _ratio(mine: list[Measured], others: list[Measured], value: str) -> str:
+    if not others:
         return ""
-    medians = [statistics.median(getattr(row, value) for row in rows) for rows in (mine, empty)]
+    medians = [statistics.median(getattr(row, value) for row in rows) for rows in (mine, others)]
     return f"{medians[0] / medians[1]:.2f}"
 
 
@@ -156,21 +169,17 @@ def kept() -> list[Measured]:
     return [Measured(**row) for row in json.loads(file.read_text())] if file.exists() else []
 
 
-def run(fleets: list[str], size: int, rounds: int, preload: bool, rows: list[Measured]) -> None:
+def run(fleets: list[str], size: int, preload: bool, rows: list[Measured]) -> None:
     """Run the fleets on one Airflow, and add their rows."""
     with ExitStack() as stack:
-        boxes = [
-            (fleet, f"{fleet}_{number}".replace("+", "_"), sandbox_for(fleet.removesuffix(PRELOAD), size))
-            for number in range(rounds)
-            for fleet in fleets
-        ]
-        for _, _, box in boxes:
+        boxes = {fleet: sandbox_for(fleet.removesuffix(PRELOAD), size) for fleet in fleets}
+        for box in boxes.values():
             stack.enter_context(box)
         services = stack.enter_context(Services())
         environment = stack.enter_context(preloading(preload))
         airflow = PrivateAirflow(
             HERE / "scale_dags",
-            connections={conn: box.connection for _, conn, box in boxes},
+            connections={connection(fleet): box.connection for fleet, box in boxes.items()},
             environment=environment | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "8"},
             slots=16,
             database=services,
@@ -178,8 +187,8 @@ def run(fleets: list[str], size: int, rounds: int, preload: bool, rows: list[Mea
         )
         stack.enter_context(airflow)
         airflow.run_dag("empty", {"size": 16})  # every process has done its work once
-        for fleet, conn, box in boxes:
-            rows.append(measure(airflow, fleet, conn, box, size))
+        for fleet, box in boxes.items():
+            rows.append(measure(airflow, fleet, box, size))
             print(rows[-1], flush=True)
             RESULTS.mkdir(exist_ok=True)
             (RESULTS / "thousand.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
@@ -197,9 +206,9 @@ def main() -> int:
         parser.error(f"these fleets do not exist: {', '.join(sorted(unknown))}")
     # Rows of this size and these fleets are replaced.
     rows = [row for row in kept() if row.size != options.tasks or row.fleet not in options.fleets]
-    for preload in (False, True):
+    for preload in (False, True) * options.rounds:
         if mine := [fleet for fleet in options.fleets if fleet.endswith(PRELOAD) is preload]:
-            run(mine, options.tasks, options.rounds, preload, rows)
+            run(mine, options.tasks, preload, rows)
     print(table([row for row in rows if row.size == options.tasks]))
     return 0
 

@@ -1,12 +1,13 @@
-"""1,000 waits for Atlas's work in one real triggerer: event loop, memory, and how late each look is.
+"""10, 100 and 1,000 waits for Atlas's work in one real triggerer: event loop, memory, and how late each look is.
 
-Run ``python -m benchmarks.waits [SIZE]``; it takes about six minutes. As many mapped sensors wait, each for a cluster
-of its own, with a look every 30 s. To start a thousand tasks takes longer than that and is not what is measured: so the
-benchmark writes into the database what a thousand deferrals leave there. Once the triggerer has all triggers, it
-watches for three minutes, and then pauses all clusters at one moment, so that all waits end with their next look.
-Airflow's own watchdog logs when the event loop was blocked for over 0.2 s: it is asked while the waits start, while
-they wait and end, and before that while as many of Airflow's own ``DateTimeTrigger`` start and end. A look is late by
-the time from when it was due to when its request began.
+Run ``python -m benchmarks.waits [SIZE ...]``; it takes about nine minutes a size. As many mapped sensors wait, each for
+a cluster of its own, with a look every 30 s. To start a thousand tasks takes longer than that and is not what is
+measured: so the benchmark writes into the database what a thousand deferrals leave there. Once the triggerer has all
+triggers, it watches for three minutes, and then pauses all clusters at one moment, so that all waits end with their
+next look. Airflow's own watchdog logs when the event loop was blocked for over 0.2 s: it is asked while the waits
+start, while they wait and end, and before that while as many of Airflow's own ``DateTimeTrigger`` start, sleep and end.
+A look is late by the time from when it was due to when its request began. What both cost is kept in ``docs/measured``
+for ``benchmarks.growth``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,13 +30,44 @@ from airflow_provider_atlas.hooks.watch import Watch
 from airflow_provider_atlas.sandbox import Sandbox
 from airflow_provider_atlas.triggers.job import AtlasJobTrigger
 from benchmarks import looks, processes
+from benchmarks.fleets import RESULTS
 from benchmarks.processes import cpu_seconds, resident
 from harness.airflow import PrivateAirflow
 
-SIZE, INTERVAL, WATCHED = 1000, 30.0, 180.0
+SIZES, INTERVAL, WATCHED = (10, 100, 1000), 30.0, 180.0
 CLUSTERS = "/api/atlas/v2/groups/6b0000000000000000000000/clusters"
 #: Bounds: median and worst lateness in seconds.
 MEDIAN, WORST = 1.0, 10.0
+KEPT = RESULTS / "waits.json"
+OURS, THEIRS = "waits for clusters", "Airflow's DateTimeTrigger"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """
+    What a triggerer pays for as many triggers.
+
+    :param memory_kib: of the triggerer, more than before any triggers; ours come after Airflow's own
+    :param cpu_seconds: of the triggerer in ``WATCHED`` seconds, while all of them wait
+    """
+
+    triggers: str
+    size: int
+    memory_kib: float
+    cpu_seconds: float
+
+
+def kept() -> list[Cost]:
+    """The costs that an earlier run measured."""
+    return [Cost(**row) for row in json.loads(KEPT.read_text())] if KEPT.exists() else []
+
+
+def watch(airflow: PrivateAirflow, triggers: str, size: int, before: float) -> Cost:
+    """Watch a triggerer in which all triggers wait."""
+    used = cpu_seconds(airflow, "triggerer")
+    time.sleep(WATCHED)
+    used = cpu_seconds(airflow, "triggerer") - used
+    return Cost(triggers, size, round(resident(airflow, "triggerer") - before, 1), round(used, 2))
 
 
 def ours(number: int, size: int, now: float) -> tuple[str, str]:
@@ -53,7 +86,7 @@ def ours(number: int, size: int, now: float) -> tuple[str, str]:
 
 def airflows_own(number: int, size: int, now: float) -> tuple[str, str]:
     """A trigger that only sleeps, for comparison."""
-    path, kwargs = DateTimeTrigger(datetime.fromtimestamp(now + INTERVAL, UTC)).serialize()
+    path, kwargs = DateTimeTrigger(datetime.fromtimestamp(now + INTERVAL + WATCHED, UTC)).serialize()
     return path, json.dumps(BaseSerialization.serialize(kwargs))
 
 
@@ -94,31 +127,34 @@ def main(size: int) -> int:
         with airflow:
             started = time.monotonic()
             airflow.rest.request("POST", "/pools", {"name": "closed", "slots": 0})
+            before = resident(airflow, "triggerer")
             defer_all(airflow, size, airflows_own)
+            peer = watch(airflow, THEIRS, size, before)
             time.sleep(2 * INTERVAL)
-            theirs, before = processes.blocked(airflow), resident(airflow, "triggerer")
+            theirs = processes.blocked(airflow)
             run_id = defer_all(airflow, size, ours)
             sql = "SELECT count(*) AS n FROM task_instance WHERE run_id = ? AND state = 'deferred'"
             waiting = airflow.query(sql, (run_id,))[0]["n"]
             time.sleep(INTERVAL)
             loading = processes.blocked(airflow)[len(theirs) :]
             say("waits in the triggerer at once", f"{waiting}")
-            since, used, requests = time.time(), cpu_seconds(airflow, "triggerer"), sandbox.counters.api_requests
-            time.sleep(WATCHED)
+            since, requests = time.time(), sandbox.counters.api_requests
+            cost = watch(airflow, OURS, size, before)
+            rows = [row for row in kept() if row.size != size] + [cost, peer]
+            KEPT.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
             seen = [look for look in looks.read(airflow) if look.began >= since]
             late = sorted(look.late for look in seen)
-            say(
-                "memory of the triggerer per wait",
-                f"{(resident(airflow, 'triggerer') - before) / max(waiting, 1):.1f} KiB",
-            )
+            say("memory of the triggerer per wait", f"{cost.memory_kib / size:.1f} KiB")
+            say("the same, Airflow's DateTimeTrigger", f"{peer.memory_kib / size:.1f} KiB")
             say(f"looks in {WATCHED:.0f} s", f"{len(seen)}, at {len({look.path for look in seen})} clusters")
             say("lateness of a look, median", f"{statistics.median(late) * 1000:.0f} ms")
             say("lateness of a look, 99 of 100 below", f"{late[len(late) * 99 // 100] * 1000:.0f} ms")
             say("lateness of a look, worst", f"{late[-1] * 1000:.0f} ms")
-            say(
-                "processor time of the triggerer",
-                f"{(cpu_seconds(airflow, 'triggerer') - used) / WATCHED * 100:.0f} % of one core",
-            )
+            for what, each in (
+                ("processor time of the triggerer", cost),
+                ("the same, Airflow's DateTimeTrigger", peer),
+            ):
+                say(what, f"{each.cpu_seconds / WATCHED * 100:.1f} % of one core")
             say("requests at the sandbox meanwhile", f"{sandbox.counters.api_requests - requests}")
             for cluster in sandbox.clusters[0].values():
                 cluster.paused_since = time.time()
@@ -135,6 +171,7 @@ def main(size: int) -> int:
                 say(f"event loop blocked {what}", f"{len(seconds)} times {' '.join(seconds)}".strip())
             say("the same, Airflow's DateTimeTrigger", f"{len(theirs)} times {' '.join(theirs)}".strip())
             say("wall", f"{time.monotonic() - started:.0f} s")
+            print()
     on_time = statistics.median(late) <= MEDIAN and late[-1] <= WORST
     return (
         0
@@ -149,4 +186,4 @@ def main(size: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if sys.argv[1:] else SIZE))
+    sys.exit(max([main(int(size)) for size in sys.argv[1:] or SIZES]))
