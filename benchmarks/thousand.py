@@ -7,7 +7,7 @@ with it. The fleets of a round run one after another, each with a sandbox of its
 printed when it is there, and kept in ``docs/measured``.
 
 The sandbox has Atlas's limits: 10 token requests a minute, 100 active tokens. With them the peer would fail, and the
-deferred fleet end after hours: their cap is the number of tasks, and the peer's window is a hundredth of a minute.
+deferred fleet end after hours: their cap is a token more than tasks, and the peer's window is a hundredth of a minute.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ class Meter:
 def sandbox_for(dag: str, size: int) -> Sandbox:
     """Atlas's limits, where a fleet can end with them."""
     if dag == "tenacity":
-        return Sandbox(rate_limit=10, window=0.6, token_cap=size)
+        return Sandbox(rate_limit=10, window=0.6, token_cap=size + 1)
     if dag == "deferred":
-        return Sandbox(rate_limit=10, window=60.0, token_cap=size, token_life=24 * 3600)
+        return Sandbox(rate_limit=10, window=60.0, token_cap=size + 1, token_life=24 * 3600)
     return Sandbox(rate_limit=10, window=60.0, token_cap=100)
 
 
