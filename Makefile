@@ -14,7 +14,7 @@ ROUNDS ?= 10
 STAMP = for file in $$(git ls-files --modified --others --exclude-standard 'docs/measured/*.txt' 'docs/measured/*.md'); do \
     grep -q '^Commit ' $$file || printf '\nCommit %s.\n' "$$(git rev-parse --short=8 HEAD)" >>$$file; done
 # The settings of the caller's environment must not affect ours.
-unexport VIRTUAL_ENV PYTHONPATH AIRFLOW_HOME
+unexport VIRTUAL_ENV PYTHONPATH PYTHONDONTWRITEBYTECODE AIRFLOW_HOME
 
 .PHONY: help install lint types unit test test-fleets test-long test-stores test-form screenshots test-postgres test-distributed test-faults test-kills test-mock test-versions test-matrix test-lowest fuzz demo bench bench-scale docs build release clean
 .DEFAULT_GOAL := help
