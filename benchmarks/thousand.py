@@ -31,13 +31,14 @@ from harness.services import Services
 FLEETS = {
     "empty": "empty tasks",
     "bare": "requests, token at hand",
+    "variable": "requests, token in a Variable",
     "deployment": "deployment scope",
     "in_run": "DAG run scope",
     "deferred": "task scope, deferred",
     "tenacity": "requests and tenacity",
 }
 PRELOAD = "+preload"
-DEFAULT = ("empty", "bare", "deployment", f"empty{PRELOAD}", f"deployment{PRELOAD}")
+DEFAULT = ("empty", "bare", "variable", "deployment", f"empty{PRELOAD}", f"deployment{PRELOAD}")
 COLUMNS = {
     "ok": "succeeded",
     "token requests": "token_requests",
@@ -113,6 +114,7 @@ def measure(airflow: PrivateAirflow, fleet: str, sandbox: Sandbox, size: int) ->
     dag, meter = fleet.removesuffix(PRELOAD), Meter(airflow)
     airflow.unpause(dag)
     at_hand = sandbox.issue(sandbox.client_id, sandbox.client_secret, 24 * 3600)
+    airflow.rest.request("POST", "/variables", {"key": f"token_{connection(fleet)}", "value": at_hand})
     before = meter.read()
     run = airflow.run_dag(dag, {"size": size, "conn": connection(fleet), "at_hand": at_hand}, timeout=7200)
     calls, workers, cpu, transactions = (now - then for now, then in zip(meter.read(), before, strict=True))

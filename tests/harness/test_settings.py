@@ -12,13 +12,14 @@ from harness.settings import environment
 
 @pytest.fixture
 def settings(monkeypatch):
-    for name in ("AIRFLOW_HOME", "AIRFLOW__CORE__EXECUTOR", "AIRFLOW_CONN_ATLAS_DEFAULT", "HTTPS_PROXY", "http_proxy"):
+    airflow = ("AIRFLOW_HOME", "AIRFLOW__CORE__EXECUTOR", "AIRFLOW_CONN_ATLAS_DEFAULT")
+    for name in (*airflow, "HTTPS_PROXY", "http_proxy", "PYTHONDONTWRITEBYTECODE"):
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("LANG", "C.UTF-8")
     return environment(Path("/own/home"), Path("/dags"), url="http://127.0.0.1:1234", fernet_key="key", slots=3)
 
 
-def test_settings_of_another_airflow_and_proxies_are_left_out(settings):
+def test_settings_of_another_airflow_proxies_and_a_python_without_bytecode_are_left_out(settings):
     assert "theirs" not in settings.values()
     assert settings["LANG"] == "C.UTF-8"
     assert settings["AIRFLOW_HOME"] == settings["HOME"] == "/own/home"
