@@ -7,13 +7,13 @@ minute, and 100 active tokens. JSON, a table and a plot are written to ``docs/me
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_atlas.sandbox import Sandbox
+from benchmarks.results import RESULTS, keep, markdown
 from harness import leaks
 from harness.airflow import PrivateAirflow
 
@@ -54,7 +54,6 @@ COLUMNS = {
 }
 LIMIT, WINDOW, CAP = 10, 6.0, 100
 HERE = Path(__file__).parent
-RESULTS = HERE.parent / "docs" / "measured"
 
 
 @dataclass(frozen=True)
@@ -122,12 +121,12 @@ def table(rows: list[Measured]) -> str:
 
 def _table(rows: list[Measured]) -> str:
     head = [f"{rows[0].size} tasks, floor {max(row.floor_seconds for row in rows)} s", *COLUMNS]
-    lines = [head, ["---", *["--:"] * len(COLUMNS)]]
+    lines = []
     for row in rows:
         values = {name: str(getattr(row, name)) for name in COLUMNS.values()}
         values |= {name: f"**{values[name]}**" for name in worse(row, rows)}
         lines.append([FLEETS[row.fleet], *values.values()])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown(head, lines)
 
 
 def plot(rows: list[Measured], path: Path) -> None:
@@ -161,8 +160,7 @@ def main(sizes: tuple[int, ...]) -> int:
     finally:
         for box in boxes.values():
             box.stop()
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "fleets.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    keep("fleets.json", rows)
     (RESULTS / "fleets.md").write_text(table(rows))
     plot(rows, RESULTS / "fleets.svg")
     at_most = {row.fleet: row for row in rows if row.size == max(sizes)}

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from itertools import cycle
 
 from benchmarks import waits
-from benchmarks.fleets import RESULTS
-from benchmarks.thousand import Measured, kept, title
+from benchmarks.results import RESULTS, markdown
+from benchmarks.thousand import Measured, by_fleet, kept, title
 from benchmarks.waits import Cost
 
 COSTS = {
@@ -48,25 +48,16 @@ def cell(cost: dict[int, float]) -> str:
     return "" if found is None else f"{found:.2f}"
 
 
-def lines(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    return "".join(f"| {' | '.join(each)} |\n" for each in (head, ["---", *["--:"] * (len(head) - 1)], *rows))
-
-
 def main() -> int:
     from matplotlib import pyplot
 
-    fleets: dict[str, list[Measured]] = {}
-    for row in kept():
-        fleets.setdefault(row.fleet, []).append(row)
-    triggers: dict[str, list[Cost]] = {}
-    for cost in waits.kept():
-        triggers.setdefault(cost.triggers, []).append(cost)
-    table = lines(
+    fleets, costs_of_waits = by_fleet(kept()), waits.kept()
+    triggers = {name: [cost for cost in costs_of_waits if cost.triggers == name] for name in (waits.OURS, waits.THEIRS)}
+    table = markdown(
         ["exponent, tasks", *COSTS],
         [[title(fleet), *(cell(medians(mine, value)) for value in COSTS.values())] for fleet, mine in fleets.items()],
     )
-    table += "\n" + lines(
+    table += "\n" + markdown(
         ["exponent, triggers in a triggerer", *WAITING],
         [[name, *(cell(medians(mine, value)) for value in WAITING.values())] for name, mine in triggers.items()],
     )
@@ -82,7 +73,7 @@ def main() -> int:
     for each, style in zip(triggers, ("-", "--"), strict=True):
         costs = medians(triggers[each], WAITING[name])
         axes[3].plot(list(costs), list(costs.values()), style, marker="o", label=each, ms=4)
-    axes[3].set(title=f"{name} in {waits.WATCHED:.0f} s", xlabel="triggers that wait", xscale="log", yscale="log")
+    axes[3].set(title=f"{name} in {waits.WATCHED:.0f} s", xlabel="triggers that wait", xscale="symlog", yscale="symlog")
     axes[3].legend(frameon=False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(RESULTS / "growth.svg", metadata={"Date": None})

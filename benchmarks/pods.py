@@ -20,7 +20,8 @@ from typing import Any
 
 from airflow_provider_atlas.sandbox import Sandbox
 from benchmarks import pod_network
-from benchmarks.fleets import CAP, RESULTS
+from benchmarks.fleets import CAP
+from benchmarks.results import RESULTS, markdown
 
 PODS = 20
 #: Arguments of the hook, name in the table, and tokens of other tasks that are active before.
@@ -89,9 +90,7 @@ def main() -> int:
                     values = measure(network.pids, fleet, sandbox)
                 rows.append([f"{name}; {'one address' if one_address else 'an address each'}", *map(str, values)])
                 print(*rows[-1], flush=True)
-    lines = [[f"{PODS} pods", *COLUMNS], ["---", *["--:"] * len(COLUMNS)], *rows]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    RESULTS.mkdir(exist_ok=True)
+    table = markdown([f"{PODS} pods", *COLUMNS], rows)
     (RESULTS / "pods.md").write_text(table)
     print(table)
     return 0

@@ -17,6 +17,7 @@ from typing import Any
 
 from airflow_provider_atlas.hooks.service_account import AtlasServiceAccountHook
 from airflow_provider_atlas.sandbox import Sandbox
+from benchmarks.results import markdown
 from harness.airflow import PrivateAirflow
 
 DAG = """
@@ -101,13 +102,13 @@ def preloading(wanted: bool) -> Iterator[dict[str, str]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Medians in milliseconds; empty where a part does not occur."""
-    lines = [["ms", *PARTS, "all", "Variable calls"], ["---", *["--:"] * (len(PARTS) + 2)]]
+    lines = []
     for kind in KINDS:
         mine = [row for row in rows if row["label"] == kind]
         cells = [[row["parts"].get(part) for row in mine] for part in PARTS] + [[row["total"] for row in mine]]
         texts = ["" if None in cell else f"{statistics.median(cell) * 1000:.0f}" for cell in cells]
         lines.append([kind, *texts, f"{statistics.median(row['Variable calls'] for row in mine):g}"])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown(["ms", *PARTS, "all", "Variable calls"], lines)
 
 
 def main(count: int) -> int:

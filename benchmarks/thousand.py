@@ -13,16 +13,17 @@ deferred fleet end after hours: their cap is a token more than tasks, and the pe
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 
 from airflow_provider_atlas.sandbox import Sandbox
-from benchmarks.fleets import HERE, RESULTS
+from benchmarks.fleets import HERE
 from benchmarks.processes import cpu_seconds
+from benchmarks.results import RESULTS, keep, markdown, read
 from benchmarks.task_cost import preloading
 from harness.airflow import PrivateAirflow
 from harness.services import Services
@@ -139,23 +140,25 @@ def title(fleet: str) -> str:
     return FLEETS[fleet.removesuffix(PRELOAD)] + (", preload" if fleet.endswith(PRELOAD) else "")
 
 
+def by_fleet(rows: Iterable[Measured]) -> dict[str, list[Measured]]:
+    """The rows of each fleet."""
+    fleets: dict[str, list[Measured]] = {}
+    for row in rows:
+        fleets.setdefault(row.fleet, []).append(row)
+    return fleets
+
+
 def table(rows: list[Measured]) -> str:
     """A Markdown table of the medians of the rounds, and their ratios to other fleets'."""
-    lines = []
+    tables = []
     for size, of_size in groupby(sorted(rows, key=lambda row: row.size), lambda row: row.size):
-        fleets: dict[str, list[Measured]] = {}
-        for row in of_size:
-            fleets.setdefault(row.fleet, []).append(row)
-        lines += [
-            [f"{size} tasks", *COLUMNS, *RATIOS],
-            ["---", *["--:"] * (len(COLUMNS) + len(RATIOS))],
-        ]
+        fleets, lines = by_fleet(of_size), []
         for name, mine in fleets.items():
             values = [f"{statistics.median(getattr(row, value) for row in mine):.0f}" for value in COLUMNS.values()]
             ratios = [_ratio(mine, fleets.get(other, []), value) for other, value in RATIOS.values()]
             lines.append([title(name), *values, *ratios])
-        lines.append([])
-    return "".join(f"| {' | '.join(line)} |\n" if line else "\n" for line in lines)
+        tables.append(markdown([f"{size} tasks", *COLUMNS, *RATIOS], lines))
+    return "\n".join(tables)
 
 
 def _ratio(mine: list[Measured], others: list[Measured], value: str) -> str:
@@ -167,8 +170,7 @@ def _ratio(mine: list[Measured], others: list[Measured], value: str) -> str:
 
 def kept() -> list[Measured]:
     """The rows of earlier runs."""
-    file = RESULTS / "thousand.json"
-    return [Measured(**row) for row in json.loads(file.read_text())] if file.exists() else []
+    return read("thousand.json", Measured)
 
 
 def run(fleets: list[str], size: int, preload: bool, rows: list[Measured]) -> None:
@@ -192,8 +194,7 @@ def run(fleets: list[str], size: int, preload: bool, rows: list[Measured]) -> No
         for fleet, box in boxes.items():
             rows.append(measure(airflow, fleet, box, size))
             print(rows[-1], flush=True)
-            RESULTS.mkdir(exist_ok=True)
-            (RESULTS / "thousand.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+            keep("thousand.json", rows)
             (RESULTS / "thousand.md").write_text(table(rows))
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 
 from airflow_provider_atlas.sandbox import Sandbox
-from benchmarks.fleets import HERE, RESULTS, connection, measure, table
+from benchmarks.fleets import HERE, connection, measure, table
+from benchmarks.results import RESULTS
 from harness.airflow import PrivateAirflow
 
 SIZE = 30
@@ -25,7 +26,6 @@ def main() -> int:
         for box in boxes.values():
             box.stop()
     ratio = rows[1].slot_seconds / rows[0].slot_seconds
-    RESULTS.mkdir(exist_ok=True)
     (RESULTS / "waiting.md").write_text(table(rows))
     print(table(rows) + f"\nslot-seconds, deferred / empty: {ratio:.2f}")
     return 0 if ratio <= 2.2 else 1

@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,15 +30,15 @@ from airflow_provider_atlas.hooks.watch import Watch
 from airflow_provider_atlas.sandbox import Sandbox
 from airflow_provider_atlas.triggers.job import AtlasJobTrigger
 from benchmarks import looks, processes
-from benchmarks.fleets import RESULTS
 from benchmarks.processes import cpu_seconds, resident
+from benchmarks.results import keep, read
 from harness.airflow import PrivateAirflow
 
 SIZES, INTERVAL, WATCHED = (10, 100, 1000), 30.0, 180.0
 CLUSTERS = "/api/atlas/v2/groups/6b0000000000000000000000/clusters"
 #: Bounds: median and worst lateness in seconds.
 MEDIAN, WORST = 1.0, 10.0
-KEPT = RESULTS / "waits.json"
+KEPT = "waits.json"
 OURS, THEIRS = "waits for clusters", "Airflow's DateTimeTrigger"
 
 
@@ -59,7 +59,7 @@ class Cost:
 
 def kept() -> list[Cost]:
     """The costs that an earlier run measured."""
-    return [Cost(**row) for row in json.loads(KEPT.read_text())] if KEPT.exists() else []
+    return read(KEPT, Cost)
 
 
 def watch(airflow: PrivateAirflow, triggers: str, size: int, before: float) -> Cost:
@@ -140,8 +140,7 @@ def main(size: int) -> int:
             say("waits in the triggerer at once", f"{waiting}")
             since, requests = time.time(), sandbox.counters.api_requests
             cost = watch(airflow, OURS, size, before)
-            rows = [row for row in kept() if row.size != size] + [cost, peer]
-            KEPT.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+            keep(KEPT, [*(row for row in kept() if row.size != size), cost, peer])
             seen = [look for look in looks.read(airflow) if look.began >= since]
             late = sorted(look.late for look in seen)
             say("memory of the triggerer per wait", f"{cost.memory_kib / size:.1f} KiB")

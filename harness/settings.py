@@ -36,7 +36,7 @@ def environment(home: Path, dags_folder: Path, *, url: str, fernet_key: str, slo
         "scheduler": {"dag_dir_list_interval": 5, "scheduler_idle_sleep_time": 0.5},
         "usage_data_collection": {"enabled": False},
     }
-    # Without bytecode every process compiles all that it imports, and a task costs twice as much as it does for users.
+    # Without bytecode every process compiles all that it imports, and a task costs half as much again as for users.
     inherited = {
         name: value
         for name, value in os.environ.items()
