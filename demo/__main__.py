@@ -115,7 +115,7 @@ def demo(show: Show, keep: bool) -> bool:
             shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         connections = {"atlas_default": sandbox.connection}
         user = api_user.settings(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        airflow = PrivateAirflow(dags, connections=connections, environment=user)
+        airflow = PrivateAirflow(dags, connections=connections, environment=user, by_schedule=True)
         with show.step(f"Start a private Airflow {airflow.version}", lambda: airflow.starting) as outcome:
             stack.enter_context(airflow)
             leaks.watch(airflow)

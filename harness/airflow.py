@@ -49,6 +49,7 @@ class PrivateAirflow:
     :param database: another database than a SQLite file in the home directory
     :param triggerers: how many
     :param celery_workers: how many; the database must be :class:`~harness.services.Services`, which has a broker
+    :param by_schedule: whether DAGs run by their schedules too; otherwise the clock starts nothing that a test counts
 
     `home` is AIRFLOW_HOME, a temporary directory. `url` is the address of the user interface and of the API. `starting`
     is the component that :meth:`start` waits for at the moment.
@@ -64,6 +65,7 @@ class PrivateAirflow:
         database: Database | None = None,
         triggerers: int = 1,
         celery_workers: int = 0,
+        by_schedule: bool = False,
     ) -> None:
         self.version = version("apache-airflow")
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -76,6 +78,7 @@ class PrivateAirflow:
         self._version_2 = self.version.startswith("2.")
         dags_folder = Path(dags_folder).resolve()
         variables = settings(self.home, dags_folder, url=self.url, fernet_key=self.fernet_key, slots=slots)
+        variables["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = str(by_schedule)
         variables |= self.database.environment | dict(environment or {})
         self.rest = RestClient(self.url, self._version_2)
         self.components = Components(self.home, variables, self.rest, self.query, triggerers, celery_workers)
@@ -140,7 +143,7 @@ class PrivateAirflow:
         return str(self.rest.request("POST", f"/dags/{dag_id}/dagRuns", run)["dag_run_id"])
 
     def schedule(self, dag_id: str, timeout: float = HANGS) -> str:
-        """Unpause a DAG, and return the id of the run that the scheduler then creates."""
+        """Unpause a DAG, and return the id of the run that the scheduler then creates (`by_schedule`)."""
         self.unpause(dag_id, timeout)
         deadline, complaint = time.monotonic() + timeout, f"{dag_id} did not start"
         return self.components.wait_until(lambda: self._dags.scheduled_run(dag_id), deadline, complaint, "scheduler")

@@ -73,7 +73,7 @@ def airflow(sandbox, busy, closed, tmp_path_factory):
     }
     connections = {name: connection | different for name, different in fields.items()}
     dags = with_examples(Path(__file__).parent / "dags", tmp_path_factory.mktemp("dags"))
-    with PrivateAirflow(dags, connections=connections) as running:
+    with PrivateAirflow(dags, connections=connections, by_schedule=True) as running:
         clusters.prepare(running, sandbox)
         yield running
 

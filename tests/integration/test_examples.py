@@ -20,7 +20,8 @@ def sandbox():
 
 @pytest.fixture(scope="module")
 def airflow(sandbox):
-    with PrivateAirflow(EXAMPLES, connections={"atlas_default": sandbox.connection}) as running:
+    connections = {"atlas_default": sandbox.connection}
+    with PrivateAirflow(EXAMPLES, connections=connections, by_schedule=True) as running:
         clusters.prepare(running, sandbox)
         yield running
 
