@@ -26,6 +26,7 @@ COSTS = {
     "database transactions": "transactions",
 }
 WAITING = {"triggerer's CPU s": "cpu_seconds", "its memory": "memory_kib"}
+EACH = "memory for each, KiB"
 
 
 def medians(rows: Sequence[Measured | Cost], value: str) -> dict[int, float]:
@@ -40,6 +41,11 @@ def exponent(costs: dict[int, float]) -> float | None:
     if len(points) < 2 or len(points) < len(costs):
         return None
     return statistics.linear_regression(*zip(*points, strict=True)).slope
+
+
+def each(costs: dict[int, float]) -> float:
+    """What one more costs, without what the first one costs: the slope of cost over size, by least squares."""
+    return statistics.linear_regression([*costs], [*costs.values()]).slope
 
 
 def cell(cost: dict[int, float]) -> str:
@@ -58,8 +64,15 @@ def main() -> int:
         [[title(fleet), *(cell(medians(mine, value)) for value in COSTS.values())] for fleet, mine in fleets.items()],
     )
     table += "\n" + markdown(
-        ["exponent, triggers in a triggerer", *WAITING],
-        [[name, *(cell(medians(mine, value)) for value in WAITING.values())] for name, mine in triggers.items()],
+        ["exponent, triggers in a triggerer", *WAITING, EACH],
+        [
+            [
+                name,
+                *(cell(medians(mine, value)) for value in WAITING.values()),
+                f"{each(medians(mine, 'memory_kib')):.0f}",
+            ]
+            for name, mine in triggers.items()
+        ],
     )
     (RESULTS / "growth.md").write_text(table)
     figure, axes = pyplot.subplots(1, 4, figsize=(16, 4.5), layout="constrained")
@@ -70,9 +83,9 @@ def main() -> int:
             axis.plot(list(costs), list(costs.values()), style, marker=mark, label=title(fleet), ms=4)
         axis.set(title=name, xlabel="mapped tasks", xscale="log", yscale="symlog")
     name = "triggerer's CPU s"
-    for each, style in zip(triggers, ("-", "--"), strict=True):
-        costs = medians(triggers[each], WAITING[name])
-        axes[3].plot(list(costs), list(costs.values()), style, marker="o", label=each, ms=4)
+    for triggers_of, style in zip(triggers, ("-", "--"), strict=True):
+        costs = medians(triggers[triggers_of], WAITING[name])
+        axes[3].plot(list(costs), list(costs.values()), style, marker="o", label=triggers_of, ms=4)
     axes[3].set(title=f"{name} in {waits.WATCHED:.0f} s", xlabel="triggers that wait", xscale="symlog", yscale="symlog")
     axes[3].legend(frameon=False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)

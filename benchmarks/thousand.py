@@ -154,10 +154,10 @@ def table(rows: list[Measured]) -> str:
     for size, of_size in groupby(sorted(rows, key=lambda row: row.size), lambda row: row.size):
         fleets, lines = by_fleet(of_size), []
         for name, mine in fleets.items():
-            values = [f"{statistics.median(getattr(row, value) for row in mine):.0f}" for value in COLUMNS.values()]
+            medians = [statistics.median(getattr(row, value) for row in mine) for value in COLUMNS.values()]
             ratios = [_ratio(mine, fleets.get(other, []), value) for other, value in RATIOS.values()]
-            lines.append([title(name), *values, *ratios])
-        tables.append(markdown([f"{size} tasks", *COLUMNS, *RATIOS], lines))
+            lines.append([title(name), str(len(mine)), *(f"{median:.0f}" for median in medians), *ratios])
+        tables.append(markdown([f"{size} tasks", "rounds", *COLUMNS, *RATIOS], lines))
     return "\n".join(tables)
 
 

@@ -143,8 +143,8 @@ def main(size: int) -> int:
             keep(KEPT, [*(row for row in kept() if row.size != size), cost, peer])
             seen = [look for look in looks.read(airflow) if look.began >= since]
             late = sorted(look.late for look in seen)
-            say("memory of the triggerer per wait", f"{cost.memory_kib / size:.1f} KiB")
-            say("the same, Airflow's DateTimeTrigger", f"{peer.memory_kib / size:.1f} KiB")
+            say("the triggerer's memory, more than before", f"{cost.memory_kib / 1024:.0f} MiB")
+            say("the same, Airflow's DateTimeTrigger", f"{peer.memory_kib / 1024:.0f} MiB")
             say(f"looks in {WATCHED:.0f} s", f"{len(seen)}, at {len({look.path for look in seen})} clusters")
             say("lateness of a look, median", f"{statistics.median(late) * 1000:.0f} ms")
             say("lateness of a look, 99 of 100 below", f"{late[len(late) * 99 // 100] * 1000:.0f} ms")
