@@ -13,7 +13,9 @@ from __future__ import annotations
 import netrc  # noqa: F401 - as the next one
 
 import idna  # noqa: F401 - `requests` loads it with the first request
+import jinja2.ext  # noqa: F401 - Airflow loads it to render the first template
 import requests  # noqa: F401
+from airflow.providers.common.compat.sdk import dag, task  # noqa: F401 - every DAG file imports them
 from cryptography.fernet import Fernet  # noqa: F401
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: F401
 

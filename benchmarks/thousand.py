@@ -2,9 +2,10 @@
 
 Run ``python -m benchmarks.thousand [--tasks N] [--rounds N] [FLEET ...]`` in ``.venv-distributed``; it needs PostgreSQL
 and Redis. A fleet with ``+preload`` at its end runs on an Airflow whose processes have imported this provider's modules
-at their start. Airflow 3.3.2 has two workers of 8 slots each. Each round starts an Airflow without that line and one
-with it. The fleets of a round run one after another, each with a sandbox of its own, and with a cold store. Each row is
-printed when it is there, and kept in ``docs/measured``.
+at their start. Airflow 3.3.2 has two workers of 2 slots each: with more slots than processors, slot-seconds tell how
+tasks queue for a processor, not what they need. Each round starts an Airflow without that line and one with it. The
+fleets of a round run one after another, each with a sandbox of its own, and with a cold store. Each row is printed when
+it is there, and kept in ``docs/measured``.
 
 The sandbox has Atlas's limits: 10 token requests a minute, 100 active tokens. With them the peer would fail, and the
 deferred fleet end after hours: their cap is a token more than tasks, and the peer's window is a hundredth of a minute.
@@ -184,7 +185,7 @@ def run(fleets: list[str], size: int, preload: bool, rows: list[Measured]) -> No
         airflow = PrivateAirflow(
             HERE / "scale_dags",
             connections={connection(fleet): box.connection for fleet, box in boxes.items()},
-            environment=environment | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "8"},
+            environment=environment | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "2"},
             slots=16,
             database=services,
             celery_workers=2,
