@@ -3,7 +3,8 @@
 Run ``python -m benchmarks.thousand [--tasks N] [--rounds N] [FLEET ...]`` in ``.venv-distributed``; it needs PostgreSQL
 and Redis. A fleet with ``+preload`` at its end runs on an Airflow whose processes have imported this provider's modules
 at their start. Airflow 3.3.2 has two workers of 2 slots each: with more slots than processors, slot-seconds tell how
-tasks queue for a processor, not what they need. Each round starts an Airflow without that line and one with it. The
+tasks queue for a processor, not what they need. (A worker may notice a task's end only ``min_heartbeat_interval`` later,
+5 s by default, and keep the slot until then: here it is 1 s.) Each round starts an Airflow without that line and one with it. The
 fleets of a round run one after another, each with a sandbox of its own, and with a cold store. Each row is printed when
 it is there, and kept in ``docs/measured``.
 
@@ -185,7 +186,8 @@ def run(fleets: list[str], size: int, preload: bool, rows: list[Measured]) -> No
         airflow = PrivateAirflow(
             HERE / "scale_dags",
             connections={connection(fleet): box.connection for fleet, box in boxes.items()},
-            environment=environment | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "2"},
+            environment=environment
+            | {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "2", "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1"},
             slots=16,
             database=services,
             celery_workers=2,
