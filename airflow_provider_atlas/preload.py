@@ -1,4 +1,4 @@
-"""Imports what tasks with this provider import, so that Airflow's processes do it once and not in each task.
+"""Imports what tasks with this provider and their DAG files import, once in Airflow's processes and not in each task.
 
 Each task is a fresh fork of a process that has not imported ``requests`` and the rest, and importing them is most of
 what a short task costs. One line in ``airflow_local_settings.py``, which every process imports at its start::

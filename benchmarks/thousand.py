@@ -2,11 +2,13 @@
 
 Run ``python -m benchmarks.thousand [--tasks N] [--rounds N] [FLEET ...]`` in ``.venv-distributed``; it needs PostgreSQL
 and Redis. A fleet with ``+preload`` at its end runs on an Airflow whose processes have imported this provider's modules
-at their start. Airflow 3.3.2 has two workers of 2 slots each: with more slots than processors, slot-seconds tell how
-tasks queue for a processor, not what they need. (A worker may notice a task's end only ``min_heartbeat_interval`` later,
-5 s by default, and keep the slot until then: here it is 1 s.) Each round starts an Airflow without that line and one with it. The
-fleets of a round run one after another, each with a sandbox of its own, and with a cold store. Each row is printed when
-it is there, and kept in ``docs/measured``.
+at their start. Each round starts an Airflow 3.3.2 without that line and one with it. The fleets of a round run one
+after another, each with a sandbox of its own, and with a cold store. Each row is printed when it is there, and kept in
+``docs/measured``.
+
+Two workers have 2 slots each: with more slots than processors, slot-seconds tell how tasks queue for a processor, not
+what they need. A worker may notice the end of a task only after ``min_heartbeat_interval``, and keep its slot until
+then; so that is 1 s here, not 5.
 
 The sandbox has Atlas's limits: 10 token requests a minute, 100 active tokens. With them the peer would fail, and the
 deferred fleet end after hours: their cap is a token more than tasks, and the peer's window is a hundredth of a minute.
